@@ -51,21 +51,24 @@ def as_checkpoint_error(function: Callable[_P, None]) -> Callable[_P, None]:
 
 
 @as_checkpoint_error
-def write(path: Path, data: bytes | memoryview, keep: Path | None = None) -> None:
+def write(
+    path: Path, data: bytes | memoryview, keep: Path | None = None, sync: bool = True
+) -> None:
     """Replace the content of a file atomically; once this returns the data survive a power failure.
 
-    keep: a second name for the old content. Raises CheckpointError; `path` is then untouched, or
-    whole and new.
+    keep: a second name for the old content; sync: False does not wait for the disk, so that a power failure
+    may leave anything in the file. Raises CheckpointError; `path` is then untouched, or whole and new.
     """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
-        _write_all(temporary, os.O_EXCL, data, sync=True)
+        _write_all(temporary, os.O_EXCL, data, sync)
         if keep is not None and path.exists():
             _keep(path, keep)
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)

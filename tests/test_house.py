@@ -104,7 +104,9 @@ LAYERS = """
     nnzoo.training.lockstep
     nnzoo.training.autotune
     nnzoo.training.fit
-    nnzoo.runs.run_dir
+    nnzoo.runs.run_dir nnzoo.runs.samples
+    nnzoo.runs.history
+    nnzoo.runs.recorder
     nnzoo.runs.config_diff nnzoo.runs.run_notes nnzoo.runs.train
     nnzoo.runs.resume
     nnzoo.runs.run nnzoo.runs.run_index

@@ -29,6 +29,7 @@ RESUMABLE_KEYS = (
     "train.on_nan",
     "train.max_skipped",
     "train.tensorboard",
+    "train.history",
     "eval",
 )
 

@@ -42,6 +42,7 @@ from nnzoo.runs.config_diff import (
     inherit_auto_values,
     refuse_other_run,
 )
+from nnzoo.runs.recorder import Recorder
 from nnzoo.runs.resume import (
     Resume,
     is_resumed,
@@ -74,6 +75,8 @@ class Run:
     not written it."""
     calibrated: tuple[int, Calibration | None] | None = None
     """The calibration of an epoch's weights."""
+    recorder: Recorder | None = None
+    """What writes for a viewer; None where this process does not write, and of a run that is complete."""
 
     def calibration(self) -> Calibration | None:
         """Fit to the validation rows with the best weights; None without such rows (`fit_calibration`)."""
@@ -154,7 +157,7 @@ class Run:
 class RunOptions:
     """How a run is opened. out: the parent of its folder. resume: "auto" if the folder holds it, "must"
     or "never". fresh: move an existing run away. write: False leaves the folder unchanged (a dry
-    run); training must not follow.
+    run); training must not follow. is_member: of a group or a sweep, where `train.history: auto` is none.
     """
 
     out: Path
@@ -162,6 +165,7 @@ class RunOptions:
     resume: Resume = "auto"
     fresh: bool = False
     write: bool = True
+    is_member: bool = False
 
 
 @locates_errors
@@ -354,11 +358,12 @@ class _Opening:
             folder.archive_damaged()
         if run.state != "complete":
             file_io.remove(folder.result)
-            damaged = folder.truncate_metrics(run.trainer.state.epoch)
-            self.notes += [damaged] if damaged else []
+            self.notes += folder.truncate(run.trainer.state.epoch)
             recorded = run_notes.environment(run.network, processes)
             data_notes = recorded_notes(run.dataset.notes)
             folder.write_config(self.config, recorded | {"data_notes": data_notes})
+            run.recorder = Recorder(folder, run.trainer, run.dataset, self.options.is_member)
+            self.notes += run.recorder.notes
         if self.content:
             save_best(run)
 

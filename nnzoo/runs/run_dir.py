@@ -61,6 +61,21 @@ class RunDir:
         return self.path / "result.json"
 
     @property
+    def warnings(self) -> Path:
+        """The findings of training, one per line."""
+        return self.path / "warnings.jsonl"
+
+    @property
+    def progress(self) -> Path:
+        """The step that training is at; only while it runs."""
+        return self.path / "progress.json"
+
+    @property
+    def history(self) -> Path:
+        """The folder of the weights after chosen epochs (`nnzoo.runs.history`)."""
+        return self.path / "history"
+
+    @property
     def holds_run(self) -> bool:
         """Whether there are weights, which starting over would lose."""
         return any(path.exists() for path in (self.last, self.previous, self.best))
@@ -74,11 +89,6 @@ class RunDir:
     def damaged(self) -> Path:
         """A damaged last.pt that was kept."""
         return self.path / "damaged.pt"
-
-    @property
-    def damaged_metrics(self) -> Path:
-        """A metrics.jsonl with lines that cannot be read, kept."""
-        return self.path / "metrics.damaged.jsonl"
 
     def load(self) -> tuple[dict[str, Any], str]:
         """The newest checkpoint that is whole, and a note if that is not last.pt.
@@ -171,30 +181,17 @@ class RunDir:
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl that are whole."""
-        return parse_rows(self._metrics_data())[0]
+        return parse_rows(_content(self.metrics))[0]
 
-    def _metrics_data(self) -> bytes:
-        try:
-            return read_plain(self.metrics, MAX_METRICS)
-        except OSError:
-            return b""
+    def findings(self) -> list[dict[str, Any]]:
+        """The lines of warnings.jsonl that are whole."""
+        return parse_rows(_content(self.warnings))[0]
 
-    def truncate_metrics(self, epoch: int) -> str:
-        """Drop the lines of epochs after `epoch`, which will be written again. Gives a note if there
-        were lines that cannot be read: the file as it was is kept beside it."""
-        data = self._metrics_data()
-        rows, bad = parse_rows(data)
-        if bad:
-            file_io.write(self.damaged_metrics, data)
-        kept = [row for row in rows if row["epoch"] <= epoch]
-        file_io.write(self.metrics, "".join(to_json(row) + "\n" for row in kept).encode())
-        if not bad:
-            return ""
-        count = f"{len(bad):,} lines" if len(bad) > 1 else "a line"
-        return (
-            f"{self.metrics}: {count} cannot be read (line {bad[0]:,}); left out, and the file as it "
-            f"was is kept as {self.damaged_metrics.name}"
-        )
+    def truncate(self, epoch: int) -> list[str]:
+        """Drop the lines of epochs after `epoch`, which will be written again, from metrics.jsonl and
+        warnings.jsonl. Returns notes on lines that cannot be read: the file as it was is kept beside it."""
+        files = [self.metrics] + [self.warnings] * os.path.lexists(self.warnings)
+        return [note for path in files if (note := _truncate(path, epoch))]
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         file_io.append(self.metrics, f"{to_json(row)}\n".encode())
@@ -238,6 +235,31 @@ class RunDir:
         tree = config.to_dict() | {"environment": environment}
         head = "# Written by nnzoo: every value of this run, defaults and 'auto' filled in.\n"
         file_io.write(self.config, (head + to_yaml(tree)).encode())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_plain(path, MAX_METRICS)
+    except OSError:
+        return b""
+
+
+def _truncate(path: Path, epoch: int) -> str:
+    """Drop a file's lines of epochs after `epoch`; returns a note on lines that cannot be read."""
+    data = _content(path)
+    rows, bad = parse_rows(data)
+    damaged = path.with_name(f"{path.stem}.damaged.jsonl")
+    if bad:
+        file_io.write(damaged, data)
+    kept = [row for row in rows if row["epoch"] <= epoch]
+    file_io.write(path, "".join(to_json(row) + "\n" for row in kept).encode())
+    if not bad:
+        return ""
+    count = f"{len(bad):,} lines" if len(bad) > 1 else "a line"
+    return (
+        f"{path}: {count} cannot be read (line {bad[0]:,}); left out, and the file as it was is kept as "
+        f"{damaged.name}"
+    )
 
 
 def recorded_notes(notes: Sequence[str]) -> list[str]:

@@ -112,7 +112,9 @@ class Group:
                 "start over (the old folders are kept)"
             )
         # "must" is meant for the group: members that had not started start now.
-        options = RunOptions(self.path, device, "auto" if resume == "must" else resume, fresh)
+        options = RunOptions(
+            self.path, device, "auto" if resume == "must" else resume, fresh, is_member=True
+        )
         try:
             first = self._open(0, options, None)
             # The summary lists the runs of the group.

@@ -11,6 +11,7 @@ from nnzoo.config.options import parse_duration
 from nnzoo.device import device_label
 from nnzoo.errors import CheckpointError, DivergedError, PeerFailedError
 from nnzoo.runs import checkpoint
+from nnzoo.runs.recorder import ProgressClock
 from nnzoo.training.lockstep import lockstep
 from nnzoo.training.train_step import Event
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
@@ -38,6 +39,7 @@ def train_runs(
     """
     processes = runs[0].trainer.processes
     schedule = SaveSchedule([run.trainer for run in runs])
+    progress = ProgressClock(runs)
     unsaved: set[int] = set()
     diverged: set[int] = set()
     try:
@@ -55,6 +57,8 @@ def train_runs(
                 diverged |= {i for i, event in events.items() if isinstance(event, DivergedError)}
                 finished = {i for i in unsaved if runs[i].trainer.finished}
                 unsaved = set() if is_due else unsaved - diverged - finished
+            if time.monotonic() >= progress.due:
+                progress.write(events)
             yield events
             if processes.all_agree_to_stop(stop()):
                 failed: dict[int, Event] = {}
@@ -69,6 +73,8 @@ def train_runs(
             if isinstance(event, DivergedError):
                 raise event from None
         raise
+    finally:
+        progress.close()
 
 
 def _write(runs: Sequence[Run], events: dict[int, Event], due: set[int]) -> None:
@@ -86,6 +92,8 @@ def _write(runs: Sequence[Run], events: dict[int, Event], due: set[int]) -> None
                 raise event
             if isinstance(event, EpochEnd):
                 run.folder.append_metrics(event.row)
+                if run.recorder is not None:
+                    run.recorder.record_epoch(event)
             if i in due or run.trainer.finished:
                 save(run)
             if run.trainer.finished:
@@ -98,6 +106,8 @@ def record_divergence(run: Run, error: DivergedError) -> DivergedError:
     """Write the result of a run that diverged; returns the error with the checkpoint that is left."""
     with suppress(CheckpointError):  # the divergence is the more important message
         run.write_result("diverged")
+    if run.recorder is not None:
+        run.recorder.record_divergence(error)
     left = f"the last checkpoint, {run.folder.last}, is from before it"
     if not run.folder.last.exists():
         left = "no checkpoint was written yet"

@@ -97,7 +97,7 @@ def _trial(
     try:
         config = study.trial_config(record, str(claim.number))
         yield TrialStart(record, config.train.epochs, claim.resumed)
-        current = run.open_run(config, run.RunOptions(study.trials, device))
+        current = run.open_run(config, run.RunOptions(study.trials, device, is_member=True))
         try:
             _check_validation_rows(study, current)
             for metrics in _epochs(current, stop):

@@ -49,6 +49,7 @@ def test_a_first_run_says_so_and_leaves_its_folder(nnzoo: Callable[..., Any]) ->
         "best.pt",
         "metrics.jsonl",
         "result.json",
+        "history",
         ".lock",
     }
     rows = [
