@@ -38,6 +38,7 @@ import torch
 
 from nnzoo import cli
 from nnzoo.runs import checkpoint, run, run_dir, train
+from nnzoo.runs.history import History
 from nnzoo.training import train_step, trainer
 
 if not hasattr(os, "fork"):
@@ -184,6 +185,8 @@ EXPECTED = {
     "metrics.jsonl",
     "config.yaml",
     "result.json",
+    "warnings.jsonl",
+    "history",
     ".lock",
 }
 PHASES = ("start", "between", "step", "validation", "metrics line", "checkpoint", "result")
@@ -335,7 +338,15 @@ def outcome(path: Path) -> dict[str, Any]:
     del last["trainer"]["position"]["elapsed"]
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     rows = [{key: row[key] for key in row if "second" not in key} for row in lines]
-    return {"last.pt": last, "best.pt": checkpoint.load(path / "best.pt"), "metrics.jsonl": rows}
+    folder = run_dir.RunDir(path)
+    return {
+        "last.pt": last,
+        "best.pt": checkpoint.load(path / "best.pt"),
+        "metrics.jsonl": rows,
+        "warnings.jsonl": folder.findings(),
+        "history": {file.name: file.read_bytes() for file in sorted(folder.history.iterdir())},
+        "epochs": getattr(History.open(folder), "epochs", None),
+    }
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -397,6 +408,8 @@ class Worker:
             str(self.work / name / out),
             "--verbose",
             "0",
+            "--set",
+            "train.history=1000",  # all epochs, whatever they cost
         ]
 
     def reference(self, name: str) -> Reference:

@@ -198,13 +198,11 @@ class HistoryWriter:
     @classmethod
     def start(cls, folder: RunDir, network: Network, dataset: Dataset) -> Self:
         """Write the network of a new run and its sampled rows. Raises CheckpointError."""
-        path = weights_file(folder)
         try:
             folder.history.mkdir(exist_ok=True)
         except OSError as error:
             raise CheckpointError(f"cannot write {folder.history}: {error.strerror}") from None
         _check_folder(folder)
-        file_io.remove(path)
         content = network.state()
         content["samples"] = Samples.choose(dataset).state()
         content["recorded"] = _recorded(network.model)
@@ -243,6 +241,14 @@ class HistoryWriter:
         except CheckpointError:
             _truncate(path, before)
             raise
+
+
+def remove_history(folder: RunDir) -> None:
+    """Remove what a run that was killed before its first checkpoint has left. Raises CheckpointError."""
+    if folder.history.exists():
+        _check_folder(folder)
+        file_io.remove(weights_file(folder))
+        file_io.remove(start_file(folder))
 
 
 def start_file(folder: RunDir) -> Path:

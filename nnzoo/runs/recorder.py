@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from nnzoo import file_io
 from nnzoo.config.formatting import to_json
 from nnzoo.data.dataset import Dataset
-from nnzoo.errors import CheckpointError, DivergedError
+from nnzoo.errors import DivergedError, NnzooError
 from nnzoo.evaluation.diagnostics import Finding
-from nnzoo.runs.history import MAX_BYTES, MAX_EPOCHS, HistoryWriter, snapshot_epochs
+from nnzoo.runs.history import MAX_BYTES, MAX_EPOCHS, HistoryWriter, remove_history, snapshot_epochs
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.status import notice
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
@@ -74,7 +74,6 @@ class Recorder:
         self.planned: frozenset[int] = frozenset()
         self._failed = False
         epoch, options = trainer.state.epoch, trainer.config.train
-        self.attempt(lambda: file_io.remove(folder.progress), self.notes.append)
         self.attempt(lambda: self._open_history(dataset, is_member), self.notes.append)
         cost = _RECORD_SECONDS
         if self.writer is not None:
@@ -98,10 +97,11 @@ class Recorder:
             is_wanted = False
         self.planned = frozenset(snapshot_epochs(epochs, count))
         if state.step == 0:
+            remove_history(self.folder)
             if is_wanted:
                 self.writer = HistoryWriter.start(self.folder, trainer.network, dataset)
             return
-        kept = {e for e in self.planned | {state.epoch} if e <= state.epoch}
+        kept = {epoch for epoch in self.planned if epoch <= state.epoch}
         writer = HistoryWriter.resume(self.folder, trainer.network, kept)
         self.writer = writer if is_wanted else None
 
@@ -111,7 +111,7 @@ class Recorder:
             return
         try:
             action()
-        except CheckpointError as error:
+        except NnzooError as error:
             self._failed, self.writer = True, None
             report(f"training continues without a record of it for nnzoo watch: {error}")
 
@@ -131,7 +131,7 @@ class Recorder:
 
     def record_divergence(self, error: DivergedError) -> None:
         """Write why the run ended."""
-        finding = Finding("diverged", "", str(error))
+        finding = Finding("diverged", "", str(error), error.code)
         self.attempt(lambda: self._write_warnings(self.trainer.state.epoch + 1, [finding]))
 
     def _write_warnings(self, epoch: int, findings: Sequence[Finding]) -> None:
@@ -139,13 +139,7 @@ class Recorder:
         new = [f for f in findings if (f.kind, f.layer) not in self.reported]
         self.reported |= {(finding.kind, finding.layer) for finding in new}
         rows = [
-            {
-                "epoch": epoch,
-                "code": getattr(f, "code", ""),
-                "kind": f.kind,
-                "layer": f.layer,
-                "message": f.message,
-            }
+            {"epoch": epoch, "code": f.code, "kind": f.kind, "layer": f.layer, "message": f.message}
             for f in new
         ]
         if rows:
@@ -167,9 +161,6 @@ class Recorder:
         data = f"{to_json(content)}\n".encode()
         self.attempt(lambda: file_io.write(self.folder.progress, data, sync=False))
 
-    def remove_progress(self) -> None:
-        self.attempt(lambda: file_io.remove(self.folder.progress))
-
 
 class ProgressClock:
     """Writes progress.json of runs that advance together, by the clock: a step costs one comparison."""
@@ -190,4 +181,4 @@ class ProgressClock:
 
     def close(self) -> None:
         for recorder in self.recorders.values():
-            recorder.remove_progress()
+            recorder.folder.remove_progress()

@@ -356,6 +356,7 @@ class _Opening:
         folder, processes = self.folder, self.processes.world_size
         if self.damage_note:
             folder.archive_damaged()
+        folder.remove_progress()
         if run.state != "complete":
             file_io.remove(folder.result)
             self.notes += folder.truncate(run.trainer.state.epoch)

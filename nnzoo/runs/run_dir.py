@@ -6,6 +6,7 @@ import errno
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -186,6 +187,12 @@ class RunDir:
     def findings(self) -> list[dict[str, Any]]:
         """The lines of warnings.jsonl that are whole."""
         return parse_rows(_content(self.warnings))[0]
+
+    def remove_progress(self) -> None:
+        """Remove progress.json, and what a kill has left of writing it."""
+        for path in (self.progress, self.progress.with_name(f"{self.progress.name}.tmp")):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def truncate(self, epoch: int) -> list[str]:
         """Drop the lines of epochs after `epoch`, which will be written again, from metrics.jsonl and

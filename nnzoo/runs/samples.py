@@ -90,7 +90,7 @@ def _representative_rows(dataset: Dataset, split: Split) -> Tensor:
         firsts = [
             (targets == i).nonzero()[:1, 0] for i in range(len(dataset.spec.labels))[:FEW_ROWS]
         ]
-        rows = torch.cat(firsts)
+        rows = torch.cat(firsts) if any(map(len, firsts)) else rows
     spec = dataset.spec.input
     if not spec.variable_length and not spec.per_step and spec.size <= SCATTER_VALUES:
         more = linspace_rows(len(split), SCATTER_ROWS, cpu)
