@@ -167,15 +167,18 @@ def channels(name: str, maps: Array) -> Figure:
 
 @_styled
 def filters(weights: Array) -> Figure:
-    """Draw first-layer weights (units, channels, height, width), the largest first."""
-    sizes = np.abs(weights).sum((1, 2, 3))
+    """Draw first-layer weights, images (units, channels, height, width) or curves (units, channels, time), the largest
+    first."""
+    sizes = np.abs(weights).reshape(len(weights), -1).sum(1)
     order = np.argsort(-sizes, kind="stable")[:MAX_FILTERS]
     rows, columns = _grid_shape(len(order))
     scale = _diverging(weights[order])
-    is_color = weights.shape[1] == 3
+    is_color = weights.ndim == 4 and weights.shape[1] == 3
 
     def show(axes: Any, i: int) -> None:
-        if is_color:
+        if weights.ndim == 3:
+            _show_curves(axes, weights[order[i]], scale["vmax"])
+        elif is_color:
             _show(axes, 0.5 + 0.5 * weights[order[i]].transpose(1, 2, 0) / scale["vmax"])
         else:
             _show(axes, weights[order[i]].mean(0), **scale)
@@ -184,8 +187,17 @@ def filters(weights: Array) -> Figure:
     _show_grid(figure, len(order), show)
     more = f", the largest {len(order)} of {len(weights)}" if len(weights) > len(order) else ""
     legend = "" if is_color else " (red above zero, blue below)"
+    if weights.ndim == 3:
+        legend = f" over time (each from {-scale['vmax']:.2g} to {scale['vmax']:.2g})"
     figure.suptitle(f"weights of the first layer{more}{legend}", fontsize=9)
     return figure
+
+
+def _show_curves(axes: Any, curves: Array, limit: float) -> None:
+    """Draw curves (channels, time) around a line at zero."""
+    axes.axhline(0, color="#9aa5b1", linewidth=0.6)
+    axes.plot(curves.T, marker=".", markersize=3, linewidth=1)
+    axes.set(ylim=(-1.1 * limit, 1.1 * limit), xticks=[], yticks=[])
 
 
 @_styled

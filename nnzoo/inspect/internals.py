@@ -135,15 +135,21 @@ def token_attributions(network: Network, ids: Inputs) -> Tensor:
 
 
 def first_filters(network: Network) -> Tensor | None:
-    """Return the weights of the first layer as images (units, channels, height, width); None if its
-    input is no image."""
+    """Return the weights of the first layer in the shape of its input: images (units, channels, height, width), or
+    curves (units, channels, time) of a series; None if its input is neither, or is read step by step."""
     input_spec = network.preprocess.output_spec
     for module in network.model.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) or (
+            isinstance(module, nn.Conv1d) and input_spec.kind == "series"
+        ):
             return module.weight.detach()
+        if isinstance(module, nn.RNNBase):
+            return None
         if isinstance(module, nn.Linear):
-            fits = input_spec.kind == "image" and module.in_features == input_spec.size
-            return module.weight.detach().unflatten(1, input_spec.shape) if fits else None
+            if input_spec.kind not in ("image", "series") or module.in_features != input_spec.size:
+                return None
+            weights = module.weight.detach().unflatten(1, input_spec.shape)
+            return weights if input_spec.kind == "image" else weights.transpose(1, 2)
     return None
 
 

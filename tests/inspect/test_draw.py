@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nnzoo.inspect import draw
 
@@ -19,3 +20,13 @@ def test_the_grey_of_a_drawn_sum_is_that_of_the_numbers() -> None:
         axes.images[0].get_array() for axes in figure.subfigs[1].axes if axes.images
     ]
     assert np.array_equal(np.stack(single), maps)
+
+
+def test_weights_of_a_series_are_curves_with_the_largest_first() -> None:
+    weights = np.array([[[0.1, 0.2, -0.1]], [[-3.0, 2.0, 1.0]]])  # (units, channels, time)
+    first, second = draw.filters(weights).axes
+    for axes, unit in ((first, 1), (second, 0)):
+        zero, curve = axes.lines
+        assert set(zero.get_ydata()) == {0}
+        assert np.array_equal(curve.get_ydata(), weights[unit, 0])
+        assert axes.get_ylim() == pytest.approx((-3.3, 3.3))

@@ -83,6 +83,17 @@ def test_filters_are_the_weights_of_the_first_layer() -> None:
     filters = internals.first_filters(network)
     assert filters is not None
     assert torch.equal(filters, network.model.features[0].weight)
+    network, _ = trained({"name": "cnn", "channels": [3], "kernel_size": 5}, "sequences")
+    filters = internals.first_filters(network)
+    assert filters is not None
+    assert torch.equal(filters, network.model.features[0].weight)
+    network, _ = trained({"name": "mlp", "hidden": [3]}, "sequences")
+    filters = internals.first_filters(
+        network
+    )  # (units, channels, time); inputs are flattened time by time
+    assert filters is not None
+    assert torch.equal(filters.transpose(1, 2).flatten(1), network.model[1].weight)
+    assert internals.first_filters(trained("lstm", "sequences")[0]) is None
     assert internals.first_filters(trained("mlp", "image_pca")[0]) is None
     assert internals.first_filters(trained("mlp", "table_classes")[0]) is None
 
