@@ -134,7 +134,8 @@ LAYERS = """
     nnzoo.inspect.inspection
     nnzoo.web nnzoo.web.render
     nnzoo.web.program
-    nnzoo.report nnzoo.report.charts nnzoo.report.run_report
+    nnzoo.report nnzoo.report.hover nnzoo.report.run_report
+    nnzoo.report.charts
     nnzoo.report.uncertainty
     nnzoo.report.forecasts nnzoo.report.notebook nnzoo.report.texts
     nnzoo.report.page

@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from nnzoo.errors import escape_controls
+from nnzoo.report.hover import describe_chart, tag_lines
 
 # Placeholder colors, each of which becomes a CSS variable.
 INK, LINE, PAPER = "#010101", "#020202", "#030303"
@@ -78,16 +79,17 @@ def _chart(alt: str, width: float = 4.6, height: float = 3.0) -> Iterator[tuple[
         axes.patch.set_alpha(0)
         axes.set_axisbelow(True)
         yield axes, chart
+        tag_lines(axes)
         file = io.StringIO()
         figure.savefig(
             file,
             format="svg",
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
-    chart.svg = _inline_svg(file.getvalue(), alt)
+    chart.svg = _inline_svg(file.getvalue(), alt, describe_chart(axes, _VARIABLES))
 
 
-def _inline_svg(svg: str, alt: str) -> Markup:
+def _inline_svg(svg: str, alt: str, numbers: str) -> Markup:
     svg = escape_controls(svg[svg.index("<svg") :])
     for color, variable in _VARIABLES.items():
         svg = svg.replace(color, variable)
@@ -97,8 +99,10 @@ def _inline_svg(svg: str, alt: str) -> Markup:
     svg = re.sub(r"'DejaVu Sans'", "system-ui", svg)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r' id="(line|legend)-([0-9]+)"', r' data-\1="\2"', svg)
+    hover = Markup(' data-chart="{}"').format(numbers) if numbers else ""
     label = Markup.escape(alt)
-    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
+    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}"{hover}', 1))
 
 
 def _logarithmic(axes: Any) -> None:
@@ -170,7 +174,7 @@ def calibration(curves: dict[str, list[dict[str, Any]]]) -> Markup:
             largest = max(b["rows"] for b in bins)
             sizes = [12 + 160 * b["rows"] / largest for b in bins]
             x, y = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
-            axes.plot(x, y, color=color, lw=1, label=name)
+            axes.plot(x, y, color=color, lw=1, label=name or "accuracy")
             axes.scatter(x, y, s=sizes, color=color, clip_on=False, zorder=3)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
         if len(curves) > 1:
@@ -183,7 +187,7 @@ def coverage(asked: Sequence[float], reached: Sequence[float]) -> Markup:
     with _chart("Coverage reached against the coverage asked for") as (axes, chart):
         ends = [min(*asked, *reached), 1]
         axes.plot(ends, ends, color=INK, lw=0.8, ls=":")
-        axes.plot(asked, reached, color=SERIES[0], marker="o", ms=4)
+        axes.plot(asked, reached, color=SERIES[0], marker="o", ms=4, label="reached")
         axes.set(xlabel="coverage asked for", ylabel="fraction of rows")
     return chart.svg
 
@@ -255,7 +259,7 @@ def gradient_over_time(norms: list[float], from_end: bool = False) -> Markup:
     end of each sequence."""
     with _chart("The loss's gradient at each time step of the input") as (axes, chart):
         steps = np.arange(len(norms)) - (len(norms) - 1) * from_end
-        axes.plot(steps, norms, marker="o", ms=3, color=SERIES[0])
+        axes.plot(steps, norms, marker="o", ms=3, color=SERIES[0], label="gradient norm")
         if min(norms) > 0:
             _logarithmic(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -339,7 +343,8 @@ def progress(
 ) -> Markup:
     """Draw the value of each trial by its number, and the best so far as a line."""
     with _chart(title) as (axes, chart):
-        axes.plot(list(points), list(points.values()), "o", color=SERIES[0], ms=4, alpha=0.5, mew=0)
+        style: Any = {"color": SERIES[0], "ms": 4, "alpha": 0.5, "mew": 0, "label": "trial"}
+        axes.plot(list(points), list(points.values()), "o", **style)
         axes.step(
             list(best), list(best.values()), where="post", color=SERIES[1], label="best so far"
         )
