@@ -137,7 +137,9 @@ LAYERS = """
     nnzoo.report nnzoo.report.hover nnzoo.report.run_report
     nnzoo.report.charts
     nnzoo.report.uncertainty
-    nnzoo.report.forecasts nnzoo.report.notebook nnzoo.report.texts
+    nnzoo.report.forecasts nnzoo.report.notebook nnzoo.report.texts nnzoo.report.thresholds
+    nnzoo.report.examples
+    nnzoo.report.interactive
     nnzoo.report.page
     nnzoo.sweep.report
     nnzoo.interrupts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import math
 import re
 import warnings
@@ -86,7 +87,8 @@ def _chart(alt: str, width: float = 4.6, height: float = 3.0) -> Iterator[tuple[
             format="svg",
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
-    chart.svg = _inline_svg(file.getvalue(), alt, describe_chart(axes, _VARIABLES))
+    numbers = describe_chart(axes, _VARIABLES)
+    chart.svg = _inline_svg(file.getvalue(), alt, json.dumps(numbers, separators=(",", ":")))
 
 
 def _inline_svg(svg: str, alt: str, numbers: str) -> Markup:
@@ -100,7 +102,7 @@ def _inline_svg(svg: str, alt: str, numbers: str) -> Markup:
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r' id="(line|legend)-([0-9]+)"', r' data-\1="\2"', svg)
-    hover = Markup(' data-chart="{}"').format(numbers) if numbers else ""
+    hover = Markup(' data-chart="{}"').format(numbers)
     label = Markup.escape(alt)
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}"{hover}', 1))
 
@@ -232,11 +234,16 @@ def scatter(targets: Array, predictions: Array, name: str) -> Markup:
     return chart.svg
 
 
+def residual_edges(errors: Array) -> Array:
+    """Return the ends of the bars of `residuals`."""
+    bins = min(40, max(8, int(np.sqrt(len(errors)))))
+    return np.histogram_bin_edges(errors, bins)
+
+
 def residuals(errors: Array, name: str) -> Markup:
     """Draw a histogram of predicted minus actual values (rows,)."""
     with _chart("Errors: predicted minus actual") as (axes, chart):
-        bins = min(40, max(8, int(np.sqrt(len(errors)))))
-        axes.hist(errors, bins=bins, color=SERIES[0], alpha=0.8)
+        axes.hist(errors, bins=residual_edges(errors), color=SERIES[0], alpha=0.8)
         axes.axvline(0, color=INK, lw=0.8, ls=":")
         axes.set(xlabel=f"predicted minus actual ({name})", ylabel="rows")
     return chart.svg

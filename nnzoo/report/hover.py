@@ -5,7 +5,6 @@ They are JSON in an attribute of the SVG, so that a chart needs nothing else to 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +17,10 @@ from nnzoo.errors import escape_controls
 Array = np.ndarray[Any, Any]
 
 MAX_POINTS = 600
-"""Of a line; a longer one keeps evenly spaced points, and the page says so."""
+"""Of a line; a longer one keeps evenly spaced points, and the page notes it."""
 MAX_NUMBERS = 12_000
 """Of all lines of a chart together."""
-Y_DIGITS, X_DIGITS = 5, 9
+Y_DIGITS, X_DIGITS = 6, 9
 
 
 def tag_lines(axes: Any) -> None:
@@ -33,10 +32,10 @@ def tag_lines(axes: Any) -> None:
         text.set_gid(f"legend-{i}")
 
 
-def describe_chart(axes: Any, colors: Mapping[str, str]) -> str:
-    """Return the named lines and bands of drawn axes as JSON; "" if there are none.
+def describe_chart(axes: Any, colors: Mapping[str, str]) -> dict[str, Any]:
+    """Return the named lines and bands of drawn axes.
 
-    colors: those of the page by those of the drawing. Of each line: {name, color, x, y}, of a band also `high`; x is
+    colors: those of the page by those of the drawing. Lines are {name, color, x, y}, bands have `high` too; x is
     left out where it is that of the first line. `box` and the limits of both axes give the place of a value.
     """
     artists, names = axes.get_legend_handles_labels()
@@ -54,12 +53,10 @@ def describe_chart(axes: Any, colors: Mapping[str, str]) -> str:
         if len(kept) < count:
             line["of"] = count
         lines.append(line)
-    if not lines:
-        return ""
     for line in lines[1:]:
         if line["x"] == lines[0]["x"]:
             del line["x"]
-    return json.dumps(_axes(axes) | {"lines": lines}, separators=(",", ":"), allow_nan=False)
+    return _axes(axes) | {"lines": lines}
 
 
 def _axes(axes: Any) -> dict[str, Any]:

@@ -22,10 +22,11 @@ from nnzoo.inspect import draw, inspection
 from nnzoo.predict.images import max_pixel_value
 from nnzoo.report import charts, texts
 from nnzoo.report.forecasts import describe_forecasts, row_label
+from nnzoo.report.interactive import CHART_SCRIPTS, run_script
 from nnzoo.report.run_report import RunReport
 from nnzoo.report.uncertainty import reliability_parts, uncertainty_parts
 from nnzoo.text import format_metric, shorten
-from nnzoo.web.render import render
+from nnzoo.web.render import Script, render
 
 MAX_MISTAKES = 12
 MAX_COLUMNS = 12
@@ -89,7 +90,7 @@ def render_run(run: RunReport) -> str:
             parts |= _multilabel_parts(run)
         elif run.spec.task != "language_model":
             parts |= _value_parts(run)
-    return render("report/templates/run.html", parts)
+    return render("report/templates/run.html", parts, run_script(run))
 
 
 def _text_parts(run: RunReport) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def render_comparison(runs: list[RunReport]) -> str:
         "differing": _config_differences([run.config for run in runs]),
         "curves": overlays,
     }
-    return render("report/templates/runs.html", parts)
+    return render("report/templates/runs.html", parts, Script(CHART_SCRIPTS))
 
 
 def _member_rows(run: RunReport) -> dict[str, list[dict[str, Any]]]:
@@ -240,13 +241,18 @@ def _multilabel_parts(run: RunReport) -> dict[str, Any]:
 
 
 def _frequent_confusions(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the most frequent pairs of different classes: {count, target, prediction}."""
+    """Return the most frequent pairs of different classes: {count, target, prediction, cell}."""
     labels, counts = result["labels"], np.array(result["confusion_matrix"])
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:MAX_CONFUSIONS]
     pairs = [divmod(int(i), len(labels)) for i in order]
     return [
-        {"count": int(counts[i, j]), "target": labels[i], "prediction": labels[j]}
+        {
+            "count": int(counts[i, j]),
+            "target": labels[i],
+            "prediction": labels[j],
+            "cell": f"{i},{j}",
+        }
         for i, j in pairs
         if counts[i, j]
     ]

@@ -19,11 +19,12 @@ from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.sampling import derive_seed
 from nnzoo.errors import ConfigError, shell_word
 from nnzoo.report import charts
+from nnzoo.report.interactive import CHART_SCRIPTS
 from nnzoo.report.run_report import read_config_text
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.sweep.study import Study, TrialRecord
 from nnzoo.text import format_metric, shorten
-from nnzoo.web.render import render
+from nnzoo.web.render import Script, render
 
 # Complete trials that the importance of keys needs.
 MIN_TRIALS = 8
@@ -74,7 +75,7 @@ def page(study: Study) -> str:
     if len(complete) >= MIN_LINES and best is not None:
         parts["parallel"] = _parallel(study, complete, best)
         parts["parallel_width"] = 108 * (len(keys) + 1)
-    return render("report/templates/sweep.html", parts, short=short_value)
+    return render("report/templates/sweep.html", parts, Script(CHART_SCRIPTS), short=short_value)
 
 
 def _summary_rows(study: Study, rows: list[TrialRecord]) -> list[tuple[str, str]]:

@@ -1,0 +1,24 @@
+"""The script of a run's page and the data that it reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnzoo.report.examples import describe_cells
+from nnzoo.report.run_report import RunReport
+from nnzoo.report.thresholds import describe_thresholds
+from nnzoo.web.render import Script
+
+CHART_SCRIPTS = ("hover.js", "tables.js")
+"""Files of nnzoo/web/scripts for pages with charts and tables."""
+
+
+def run_script(run: RunReport) -> Script:
+    """Return the script of the page of a run, with its rows and thresholds where its data can be read.
+
+    A language model predicts every token of a text: it has no rows to show.
+    """
+    data: dict[str, Any] = {}
+    if not run.data_error and run.spec.task != "language_model":
+        data = {"cells": describe_cells(run), "thresholds": describe_thresholds(run)}
+    return Script([*CHART_SCRIPTS, "cells.js", "threshold.js"], data)
