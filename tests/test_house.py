@@ -38,7 +38,7 @@ LAYERS = """
     nnzoo.config.default_space
     nnzoo.explain nnzoo.explain.languages
     nnzoo.explain.codes
-    nnzoo.explain.subject
+    nnzoo.explain.subject nnzoo.explain.walk
     nnzoo.evaluation.observations nnzoo.evaluation.uncertainty_text nnzoo.evaluation.verdicts
     nnzoo.kernels nnzoo.kernels.openmp
     nnzoo.kernels.build
@@ -142,6 +142,9 @@ LAYERS = """
     nnzoo.report.interactive
     nnzoo.report.page
     nnzoo.sweep.report
+    nnzoo.explain.layer_summary nnzoo.explain.published_shapes nnzoo.explain.first_batch nnzoo.explain.describe_data nnzoo.explain.describe_training
+    nnzoo.explain.describe_layers
+    nnzoo.explain.walk_config
     nnzoo.interrupts
     nnzoo.api nnzoo.cli.messages nnzoo.cli.usage
     nnzoo.network_estimator

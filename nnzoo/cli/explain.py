@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nnzoo.cli.common import DebugOption, JsonOption
+from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, SetOption, load_torch
 from nnzoo.errors import UsageError
 from nnzoo.explain.languages import default_language
-from nnzoo.explain.subject import find_subject
+from nnzoo.explain.subject import Subject, find_subject
+
+if TYPE_CHECKING:
+    from nnzoo.explain.walk import Walk
 
 SubjectArgument = Annotated[
     str | None,
@@ -31,11 +35,15 @@ LanguageOption = Annotated[
 def explain(
     subject: SubjectArgument = None,
     lang: LanguageOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = "auto",
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Explain a code, a key, a config or a run; without any, list the codes."""
+    from nnzoo.config.formatting import to_json
     from nnzoo.explain.codes import all_codes
+    from nnzoo.explain.walk import render
 
     language = lang or default_language()
     codes = all_codes("en")
@@ -47,4 +55,25 @@ def explain(
         code = codes[named.name]
         sys.stdout.write(f"{code.id} {code.name}\n\n{code.meaning}\n")
         return
-    raise UsageError(f"no explanation of a {named.kind} in '{language}' yet")
+    if named.kind == "key":
+        raise UsageError(f"no explanation of a {named.kind} in '{language}' yet")
+    walk = _walk(named, set_ or [], device)
+    if json_:
+        sys.stdout.write(f"{to_json(walk.figures)}\n")
+    else:
+        width = min(100, shutil.get_terminal_size((100, 24)).columns)
+        sys.stdout.write("\n".join(render(walk, language, width)) + "\n")
+
+
+def _walk(named: Subject, sets: list[str], device: str) -> Walk:
+    """The walk-through of a config or a run; a config is read before torch is loaded, as its errors need none."""
+    if named.kind == "config":
+        from nnzoo.config.load import load_config
+
+        config = load_config(named.name, sets)
+        load_torch()
+        from nnzoo.device import choose_device
+        from nnzoo.explain.walk_config import walk_config
+
+        return walk_config(config, choose_device(device), named.name, sets)
+    raise UsageError(f"no explanation of a {named.kind} yet")

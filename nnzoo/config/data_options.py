@@ -93,6 +93,7 @@ class DownloadedOptions(DataOptions):
 
     root: str | None = option(None, "folder of the files; default: NNZOO_DATA or ./data")
     _may_write: bool = PrivateAttr(True)
+    _is_offline: bool = PrivateAttr(False)
 
     @property
     def folder(self) -> Path:
@@ -108,7 +109,7 @@ class DownloadedOptions(DataOptions):
         """Raise DataError unless `name` may be downloaded: nothing is to be, or only a config file names a folder
         elsewhere. files: what is missing."""
         missing = f"'{name}' is not in {self.folder}"
-        if not download:
+        if not download or self._is_offline:
             raise DataError.at("data.root", f"{missing}; 'nnzoo train' downloads it{files}")
         if not self._may_write:
             raise DataError.at(
@@ -116,6 +117,12 @@ class DownloadedOptions(DataOptions):
                 f"{missing}, and a config file names no folder to write to but its own and the working one; -s "
                 f"data.root={shell_word(self.folder)} downloads it there",
             )
+
+    def offline(self) -> Self:
+        """A copy for commands that never download, whatever the folder."""
+        copy = self.model_copy()
+        copy._is_offline = True
+        return copy
 
     def without_download(self) -> Self:
         """A copy that never downloads."""

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nnzoo.config.load import bundled_configs
 from nnzoo.errors import UsageError
 from nnzoo.explain.codes import CODE, all_codes
+from nnzoo.file_io import SUMMARY
 
 Kind = Literal["code", "key", "config", "run"]
 
@@ -29,8 +31,10 @@ def find_subject(argument: str) -> Subject:
     if CODE.fullmatch(argument.upper()) and argument.upper() in codes:
         return Subject("code", argument.upper())
     path = Path(argument)
-    if (path / "config.yaml").is_file() or path.suffix == ".pt":
+    if any((path / name).is_file() for name in ("config.yaml", SUMMARY)) or path.suffix == ".pt":
         return Subject("run", argument)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml") or argument in {file.stem for file in bundled_configs()}:
+        return Subject("config", argument)
+    if (Path("configs") / f"{argument}.yaml").is_file():
         return Subject("config", argument)
     raise UsageError(f"no code, key, config or run '{argument}'; 'nnzoo explain' lists the codes")

@@ -232,6 +232,15 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     return network.to(device)
 
 
+@locates_errors
+def build_untrained(config: RunConfig, spec: DataSpec, device: torch.device) -> Network:
+    """A network of classes with its first weights by a description of the data alone: preprocessing is not fitted.
+
+    Raises ConfigError if parts do not fit.
+    """
+    return _build(config, spec, None, None, device)
+
+
 def _check_lengths(model: nn.Module, dataset: Dataset) -> None:
     """Raise DataError that names the shortest sequence of a split where the model needs longer ones."""
     check: Callable[[int, str], None] | None = getattr(model, "check_length", None)

@@ -68,11 +68,16 @@ class ResolvedConfig:
 
 
 def resolve_auto(
-    config: RunConfig, network: Network, splits: dict[str, Split], processes: int = 1
+    config: RunConfig,
+    network: Network,
+    splits: dict[str, Split],
+    processes: int = 1,
+    cached: bool = True,
 ) -> ResolvedConfig:
     """Return the config with every `train` key set that speed or hardware decides; network and splits are unchanged.
 
-    processes: the number of processes that share each batch; the shard of one of them is timed.
+    processes: the number of processes that share each batch; the shard of one of them is timed. cached: whether a
+    benchmark of an earlier run is read, and this one's is written; else steps are always timed.
     """
     train = config.train
     kernels = _kernels(train.kernels, network)
@@ -85,7 +90,10 @@ def resolve_auto(
         threads.insert(0, 1)
     choices: list[Choice] = [(p, t) for p in precisions for t in threads]
     result = BenchmarkResult(choices[0])
-    if len(choices) > 1:
+    if not cached:
+        seconds = _benchmark(config, network, splits, choices, processes)
+        result = BenchmarkResult(choice := _fastest(seconds), seconds[choice])
+    elif len(choices) > 1:
         result = _choose(
             _key(config, network, splits, choices, kernels, (processes, 1)),
             choices,

@@ -1,0 +1,75 @@
+"""Statements rendered in a language, and lines of a width."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import nnzoo.explain
+from nnzoo.explain.walk import Section, Statement, Walk, columns_of, render, walk_texts, wrap
+
+EN, ZH = walk_texts("en"), walk_texts("zh")
+SOURCES = "".join(p.read_text() for p in Path(nnzoo.explain.__file__).parent.glob("*.py"))
+
+
+def fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def test_both_languages_have_all_texts_with_the_same_values() -> None:
+    assert EN.keys() == ZH.keys()
+    differing = {
+        key: (fields(EN[key]), fields(ZH[key]))
+        for key in EN
+        if key.partition(".")[0] != "layer" and fields(EN[key]) != fields(ZH[key])
+    }
+    assert differing == {}
+    assert all(not fields(ZH[key]) - fields(EN[key]) for key in EN)
+
+
+def test_chinese_texts_are_chinese() -> None:
+    latin = [key for key, text in ZH.items() if not re.search("[\u4e00-\u9fff]", text)]
+    assert all(
+        key.startswith(("verdict.", "command", "layer.head", "options.", "check.code"))
+        for key in latin
+    )
+
+
+def test_counts_have_nouns_and_lists_separators() -> None:
+    walk = Walk([], {})
+    section = walk.add("training")
+    section.add("training.early_stopping", patience=1)
+    section.add("training.early_stopping", patience=1000)
+    section.add("data.classes", count=2, labels=["a", "b"])
+    section.statements.append(Statement("check.units.none", verdict="skipped"))
+    assert render(walk, "en", 100) == [
+        "Training",
+        "  Training ends early after 1 epoch without improvement.",
+        "  Training ends early after 1,000 epochs without improvement.",
+        "  To predict: one of 2 classes: a, b.",
+        "  – The network has no activations or states that could be dead.",
+    ]
+    assert render(walk, "zh", 100)[3] == "  预测目标：2 个类别之一：a、b。"
+
+
+def test_sections_are_apart_and_indented() -> None:
+    walk = Walk([Section("next"), Section("time")], {})
+    walk.sections[0].add("command", 1, command="nnzoo train cnn")
+    assert render(walk, "en", 80) == ["Next", "    nnzoo train cnn", "", "Time"]
+
+
+def test_long_lines_break_within_the_width_and_before_no_closing_mark() -> None:
+    english = "one two three four five six seven eight nine ten"
+    chinese = (
+        "卷积神经网络：同一组小窗口权重，在整个输入上滑动（model.kernel_size 是 3），所以能检测。"
+    )
+    for text in (english, chinese):
+        lines = wrap(text, 30, "  ")
+        assert len(lines) > 1 and all(columns_of(line) <= 30 for line in lines)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert not any(line.strip()[0] in "，。：）" for line in lines)
+    assert wrap("nnzoo train a-config-of-a-long-name.yaml", 20, "") == [
+        "nnzoo train a-config-of-a-long-name.yaml"
+    ]
+    assert wrap("", 20, "") == []
