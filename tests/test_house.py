@@ -138,7 +138,7 @@ LAYERS = """
     nnzoo.report.charts
     nnzoo.report.uncertainty
     nnzoo.report.forecasts nnzoo.report.notebook nnzoo.report.texts nnzoo.report.thresholds
-    nnzoo.report.examples
+    nnzoo.report.examples nnzoo.report.network_data
     nnzoo.report.interactive
     nnzoo.report.page
     nnzoo.sweep.report

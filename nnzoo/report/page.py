@@ -23,6 +23,7 @@ from nnzoo.predict.images import max_pixel_value
 from nnzoo.report import charts, texts
 from nnzoo.report.forecasts import describe_forecasts, row_label
 from nnzoo.report.interactive import CHART_SCRIPTS, run_script
+from nnzoo.report.network_data import network_data
 from nnzoo.report.run_report import RunReport
 from nnzoo.report.uncertainty import reliability_parts, uncertainty_parts
 from nnzoo.text import format_metric, shorten
@@ -81,6 +82,7 @@ def render_run(run: RunReport) -> str:
             "gradient_over_time": gradients
             and charts.gradient_over_time(gradients, run.spec.input.variable_length),
             "figures": _inspection_figures(run),
+            "network": network_data(run, sum(layer.multiply_adds for layer in stats.layers)),
         }
     if not run.data_error:
         parts |= _text_parts(run) | uncertainty_parts(run)
@@ -90,7 +92,7 @@ def render_run(run: RunReport) -> str:
             parts |= _multilabel_parts(run)
         elif run.spec.task != "language_model":
             parts |= _value_parts(run)
-    return render("report/templates/run.html", parts, run_script(run))
+    return render("report/templates/run.html", parts, run_script(run, parts.get("network")))
 
 
 def _text_parts(run: RunReport) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A network as a list of layers with options and weights, from raw input to answer, that a page computes.
+"""A network as a list of layers with options and weights, from raw input to prediction, that a page computes.
 
 `describe` gives plain values for JSON; `scripts/forward.js` runs them. A layer is {"type", "name", "inputs", options}:
 `inputs` are the places in the list of the layers that it reads, the first layer is the raw input of one sample. Names of
@@ -25,7 +25,7 @@ from nnzoo.models.recurrent_layers import PARAMETERS, ReluLSTM
 from nnzoo.models.rnn import Recurrent
 from nnzoo.web.render import encode_array
 
-MAX_PARAMETERS = 300_000
+MAX_PARAMETERS = 400_000
 """Numbers of all layers together; in the page they take 5.3 bytes each."""
 
 
@@ -116,7 +116,7 @@ class _Builder:
             self.add("add_last", "add last", inputs, features=features)
 
     def add_task(self) -> None:
-        """Add what makes answers of the outputs: probabilities, or values in units of the target."""
+        """Add what makes predictions of the outputs: probabilities, or values in units of the target."""
         task = self.network.task
         if isinstance(task, Regression):
             scale = task.scale
@@ -126,7 +126,7 @@ class _Builder:
             return
         if isinstance(task, Classification) and task.temperature is not None:
             self.add("scale", "temperature", factor=1 / task.temperature)
-        self.add("softmax" if task.is_classification else "probability", "answer")
+        self.add("softmax" if task.is_classification else "probability", "prediction")
 
     # Models.
 

@@ -41,7 +41,7 @@ def draw_case(seed: int, model: str, kind: str) -> Case:
     config = zoo.config(options, data, seed=seed, train=_train(draw, spec))
     dataset = Dataset(spec, {"train": split, "val": split, "test": split})
     network = build_network(config, dataset, CPU).eval()
-    _shake(network.model, generator)
+    shake(network.model, generator)
     if spec.task == "classification" and draw.random() < 0.3:
         network.task.temperature = 1.7
     raw, _ = split.batch(torch.arange(3))
@@ -50,7 +50,7 @@ def draw_case(seed: int, model: str, kind: str) -> Case:
     return Case(network, inputs, f"{model} {kind} {seed}: {options} {data}")
 
 
-def _shake(model: nn.Module, generator: torch.Generator) -> None:
+def shake(model: nn.Module, generator: torch.Generator) -> None:
     """Give norms statistics, and biases values, as training does."""
     for name, tensor in model.state_dict().items():
         if name.endswith("running_var"):

@@ -238,13 +238,13 @@ nnzoo.network = (() => {
     return outputs;
   }
 
-  /** The answer alone: probabilities, or values. */
-  const answer = (program, input) => run(program, input).at(-1).values;
+  /** The prediction alone: probabilities, or values. */
+  const prediction = (program, input) => run(program, input).at(-1).values;
 
-  /** The largest difference of answers from the expected ones, each in its unit; NaN equals NaN. */
-  function maxDifference(answers, expected, units) {
+  /** The largest difference of predictions from the expected ones, each in its unit; NaN equals NaN. */
+  function maxDifference(predictions, expected, units) {
     let largest = 0;
-    answers.forEach((value, i) => {
+    predictions.forEach((value, i) => {
       if (Object.is(value, expected[i]) || (Number.isNaN(value) && Number.isNaN(expected[i]))) return;
       const off = Math.abs(value - expected[i]) / units[i % units.length];
       largest = Math.max(largest, Number.isNaN(off) ? Infinity : off);
@@ -252,5 +252,5 @@ nnzoo.network = (() => {
     return largest;
   }
 
-  return { run, answer, maxDifference, types };
+  return { run, prediction, maxDifference, types };
 })();
