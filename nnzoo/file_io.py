@@ -148,12 +148,18 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_plain(path: Path, limit: int) -> bytes:
-    """The first `limit` bytes of a plain file; raises OSError if it is missing or something else."""
-    descriptor = os.open(path, READ_FLAGS)
+def read_plain(path: Path, limit: int, start: int = 0, follow_links: bool = True) -> bytes:
+    """At most `limit` bytes of a plain file from `start` on; raises OSError if it is missing or something else.
+
+    follow_links: False where the file may be anyone's, whose link could name a file of the reader's.
+    """
+    no_links = 0 if follow_links else getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, READ_FLAGS | no_links)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a plain file", str(path))
+        if start:
+            file.seek(start)
         return file.read(limit)
 
 

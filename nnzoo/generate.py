@@ -37,8 +37,9 @@ class Writer(Protocol):
 class TextGenerator:
     """Writes what follows a prompt; the state is kept between calls."""
 
-    def __init__(self, network: Network) -> None:
-        """Raises DataError for a network that is no language model."""
+    def __init__(self, network: Network, native: bool = True) -> None:
+        """native: whether to use native kernels where there are any. Raises DataError for a network that is no language
+        model."""
         model, tokenizer = network.model, network.data_spec.tokenizer
         if network.data_spec.task != "language_model" or not isinstance(model, Recurrent):
             raise DataError(
@@ -47,7 +48,7 @@ class TextGenerator:
         assert tokenizer is not None
         self.tokenizer = tokenizer
         self.decoder = PieceDecoder(tokenizer)
-        self.writer = make_writer(model)
+        self.writer = make_writer(model) if native else TorchWriter(model)
         self.notes: list[str] = []
         """Lines on the prompt: what is unknown in it."""
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from nnzoo.watch.server import WatchServer
 from tests.zoo import load_script
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -258,3 +260,22 @@ def test_text_is_looked_into_and_exported_as_its_page_says(
     assert [row["prediction"] for row in predicted] == [
         names["labels"][best] for best in names["probabilities"].argmax(1)
     ]
+
+
+def test_the_commands_of_the_page_about_watching_run(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each as far as its server, which ends at once."""
+
+    def end(server: WatchServer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WatchServer, "serve_forever", end)
+    monkeypatch.setattr("nnzoo.watch.serve.give_way", lambda: None)
+    monkeypatch.setattr(webbrowser, "open", lambda address: True)
+    Path("checkpoints/cnn").mkdir(parents=True)
+    page = (ROOT / "docs" / "watch.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    for command in block.splitlines():
+        result = nnzoo(*shlex.split(command, comments=True)[1:])
+        assert result.code == 0 and result.out.startswith("http://127.0.0.1:"), result.err

@@ -145,13 +145,17 @@ LAYERS = """
     nnzoo.explain.layer_summary nnzoo.explain.published_shapes nnzoo.explain.first_batch nnzoo.explain.describe_data nnzoo.explain.describe_training
     nnzoo.explain.describe_layers
     nnzoo.explain.walk_config
+    nnzoo.watch nnzoo.watch.run_list nnzoo.watch.run_state nnzoo.watch.server nnzoo.watch.frame_parts
+    nnzoo.watch.frames
+    nnzoo.watch.viewer
+    nnzoo.watch.serve
     nnzoo.interrupts
     nnzoo.api nnzoo.cli.messages nnzoo.cli.usage
     nnzoo.network_estimator
     nnzoo.estimators
     nnzoo.cli.common nnzoo.cli.process
     nnzoo.cli.train_display
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.explain nnzoo.cli.export nnzoo.cli.generate nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.explain nnzoo.cli.export nnzoo.cli.generate nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs nnzoo.cli.watch
     nnzoo.cli.sweep
     nnzoo.cli
     nnzoo.__main__
@@ -245,6 +249,7 @@ OPENS_A_RUN = [
     "evaluation.evaluate",
     "inspect.inspection",
     "report.page",
+    "watch.serve",
     "export",
 ]
 

@@ -29,6 +29,7 @@ from nnzoo.cli import (
     runs,
     sweep,
     train,
+    watch,
 )
 from nnzoo.cli.common import handle_errors
 from nnzoo.cli.process import fast_exit, open_streams
@@ -70,6 +71,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "generate": generate.generate,
     "inspect": inspect.inspect,
     "report": report.report,
+    "watch": watch.watch,
     "export": export.export,
     "runs": runs.runs,
     "check": check.check,

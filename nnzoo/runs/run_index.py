@@ -130,7 +130,7 @@ def read_run(path: Path, name: str) -> RunSummary:
 
 
 def _state(path: Path, result: RunSummary, epoch: int, epochs: int | None, has_config: bool) -> str:
-    if _is_locked(path / ".lock"):
+    if is_locked(path / ".lock"):
         return "running"
     if result.get("state") in ("complete", "diverged"):
         return str(result["state"])
@@ -143,7 +143,7 @@ def _state(path: Path, result: RunSummary, epoch: int, epochs: int | None, has_c
     return "pruned" if is_pruned else "interrupted"
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether a process holds a run's lock; tested with a shared lock that is held for an instant."""
     try:
         import fcntl

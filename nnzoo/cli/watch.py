@@ -1,0 +1,53 @@
+"""`nnzoo watch`: a local page about runs while they train and afterwards."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnzoo.cli.common import DEFAULT_OUT, DebugOption, note
+from nnzoo.errors import UsageError
+
+MAX_PORT = 65_535
+
+
+def watch(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|FOLDER", help="A run folder, or a folder of runs."),
+    ] = DEFAULT_OUT,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", help="The port of the page; 0 for a free one.")
+    ] = 0,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show runs as a page while they train, and replay them epoch by epoch; Ctrl-C ends it."""
+    if not 0 <= port <= MAX_PORT:
+        raise UsageError(f"--port: expected a number from 0 to {MAX_PORT:,}, got {port}")
+    from nnzoo.watch.serve import give_way, open_server
+
+    wait = folder == DEFAULT_OUT
+
+    def report(text: str) -> None:
+        if debug:
+            sys.stderr.write(text)
+
+    with open_server(folder, port, wait, report) as server:
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        if wait and not folder.exists():
+            note(f"{folder} does not exist yet; the page waits for a run")
+        if open_:
+            import webbrowser
+
+            if not webbrowser.open(server.url_for_once()):
+                note("no browser was found; open the address above")
+        give_way()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return

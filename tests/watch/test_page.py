@@ -1,0 +1,231 @@
+"""The page in Chromium: not a word in the console, no foreign request, and the numbers of torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nnzoo.inspect import internals
+from nnzoo.watch import run_list
+from nnzoo.watch.server import WatchServer
+from tests.browser import CHROMIUM, Browser, Opened
+from tests.watch.conftest import HOSTILE, serving
+from tests.watch.test_frames import network_at
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+READY = (
+    "Boolean(nnzoo.page.frame && nnzoo.page.main.records.size === nnzoo.page.main.recorded.length"
+    " && nnzoo.page.frame.epoch === nnzoo.page.epoch)"
+)
+
+
+def wait(page: Opened, condition: str, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"{condition}: {page.complaints}"
+        time.sleep(0.03)
+
+
+@contextmanager
+def showing(
+    browser: Browser, server: WatchServer, run: str, width: int = 1280, dark: bool = False
+) -> Iterator[Opened]:
+    """The page with a run that is ready; afterwards the console is empty, and no one else was asked."""
+    with browser.open(server.url, width, dark=dark) as page:
+        wait(page, READY)
+        click(page, "#runList button", run)
+        wait(page, f"nnzoo.page.main.name === '{run}' && {READY}")
+        yield page
+        assert page.complaints == []
+        assert all(url.startswith(server.url) or url == "data:," for url in page.requests)
+
+
+def click(page: Opened, selector: str, text: str) -> None:
+    page.evaluate(
+        f"[...document.querySelectorAll({selector!r})].find((e) => e.textContent === {text!r}).click()"
+    )
+
+
+def stop_at(page: Opened, epoch: int) -> None:
+    """Move the slider with the keyboard."""
+    page.evaluate("document.getElementById('slider').focus()")
+    page.press("Home")
+    for _ in range(epoch):
+        page.press("ArrowRight")
+    wait(page, f"nnzoo.page.epoch === {epoch} && {READY}")
+
+
+@pytest.mark.parametrize(
+    ("run", "width", "dark"),
+    [("digits", 1280, False), ("cloud", 380, True), ("book", 380, False), ("cloud", 1280, True)],
+)
+def test_it_fits_and_says_nothing(
+    browser: Browser, server: WatchServer, run: str, width: int, dark: bool
+) -> None:
+    with showing(browser, server, run, width, dark) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.getElementById('lost').hidden")
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == ("rgb(18, 22, 27)" if dark else "rgb(255, 255, 255)")
+
+
+def test_the_slider_shows_the_numbers_of_its_epoch(
+    browser: Browser, server: WatchServer, run_folder: Path
+) -> None:
+    network, history = network_at(run_folder / "digits", 2)
+    raw = cast(Tensor, history.samples.inputs[:10])
+    with torch.no_grad():
+        predictions = network.predict(raw)
+        maps = internals.hidden_outputs(network, network.preprocess(raw))["features.2"].sum(1)
+    with showing(browser, server, "digits") as page:
+        stop_at(page, 2)
+        assert page.evaluate("document.getElementById('epoch').textContent") == "epoch 2 of 4"
+        shown = page.evaluate("Array.from(nnzoo.page.frame.predictions.values)")
+        np.testing.assert_allclose(shown, predictions.flatten(), atol=1e-6)
+        shown = page.evaluate("Array.from(nnzoo.page.frame.layers[0].values.values)")
+        np.testing.assert_allclose(shown, maps.flatten(), atol=1e-6)
+        cells = page.evaluate(
+            "[...document.querySelectorAll('.sheet tbody tr')].map((row) => row.lastChild.textContent)"
+        )
+        best = predictions.argmax(1).tolist()
+        assert cells == [f"{c} {100 * float(predictions[i, c]):.1f} %" for i, c in enumerate(best)]
+        # The image itself: the first map, from black to white.
+        pixels = page.evaluate(
+            "(() => { const c = document.querySelectorAll('.sheet tbody tr')[0].querySelectorAll('canvas')[1];"
+            " return Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+            ".filter((_, i) => i % 4 === 0); })()"
+        )
+        first = maps[0].flatten()
+        gray = 255 * (first - first.min()) / (first.max() - first.min())
+        np.testing.assert_allclose(pixels, gray, atol=1)
+        row = (run_folder / "digits" / "metrics.jsonl").read_text().splitlines()[1]
+        loss = page.evaluate("document.querySelector('#curves .legend').textContent")
+        value = float(row.split('"train_loss": ')[1].split(",")[0])
+        assert loss.startswith(f"epoch 2training {value:.4g}")
+
+
+def test_samples_are_chosen_and_the_boundary_is_read(
+    browser: Browser, server: WatchServer, run_folder: Path
+) -> None:
+    network, history = network_at(run_folder / "cloud", 3)
+    with showing(browser, server, "cloud") as page:
+        stop_at(page, 3)
+        # A click on the dot of the sixth sample adds it to the lines.
+        x, y = page.evaluate("nnzoo.page.boundary.position(5)")
+        page.mouse(".stack", x, 1 - y)
+        assert page.evaluate("nnzoo.page.predictions.chosen") == [0, 1, 2, 3, 5]
+        with torch.no_grad():
+            expected = network.predict(history.samples.inputs)
+        truth = history.samples.targets
+        lines = page.evaluate(
+            "[...document.querySelectorAll('#predictions .legend b')].map((e) => e.textContent)"
+        )
+        shown = [f"{float(expected[i, truth[i]]):.4g}" for i in (0, 1, 2, 3, 5)]
+        assert [float(line) for line in lines] == [float(value) for value in shown]
+        # The arrow keys read the prediction at points of the grid.
+        page.evaluate("document.querySelector('.plane').focus()")
+        page.press("ArrowRight")
+        text = page.evaluate("document.querySelector('.boundary .readout').textContent")
+        (x0, x1), (y0, y1) = page.evaluate(
+            "[nnzoo.page.main.samples.plane.x, nnzoo.page.main.samples.plane.y]"
+        )
+        column, row = page.evaluate("nnzoo.page.boundary.place")
+        point = [[x0 + (x1 - x0) * column / 49, y0 + (y1 - y0) * row / 49]]
+        with torch.no_grad():
+            prediction = network.predict(torch.tensor(point, dtype=torch.float64))[0]
+        assert text.startswith(
+            f"a {float(f'{point[0][0]:.4g}'):g}, b {float(f'{point[0][1]:.4g}'):g}: "
+        )
+        assert float(text.rpartition(" ")[2]) == float(f"{float(prediction.max()):.4g}")
+
+
+def test_a_hostile_label_is_text(browser: Browser, server: WatchServer) -> None:
+    with showing(browser, server, "cloud") as page:
+        shown = page.evaluate("document.querySelector('.boundary .legend').textContent")
+        # The mark that turns the writing direction is dropped when a table is read.
+        escaped = HOSTILE.replace("\x1b", "\\x1b").replace("\u202e", "")
+        assert escaped in shown
+        assert page.evaluate("document.querySelectorAll('script').length") == 2
+        assert "\u202e" not in page.evaluate("document.documentElement.outerHTML")
+
+
+def test_gates_and_text_follow_the_epoch_and_the_sample(
+    browser: Browser, server: WatchServer, run_folder: Path
+) -> None:
+    network, history = network_at(run_folder / "book", 1)
+    with torch.no_grad():
+        gates = internals.gates(network, cast(Tensor, history.samples.inputs[1:2]))["l0"]
+    with showing(browser, server, "book") as page:
+        written = page.evaluate("document.querySelector('#text pre').textContent")
+        stop_at(page, 1)
+        assert page.evaluate("document.querySelector('#text pre').textContent") not in ("", written)
+        page.evaluate("document.querySelector('#rows :nth-child(2)').click()")
+        wait(page, f"nnzoo.page.frame.row === 1 && {READY}")
+        assert (
+            page.evaluate("document.querySelector('#gates .text').textContent")
+            == "be, that is the "
+        )
+        page.evaluate("document.querySelectorAll('#gates .heat')[1].focus()")
+        page.press("ArrowDown")
+        page.press("ArrowRight")
+        text = page.evaluate("document.querySelectorAll('#gates .readout')[1].textContent")
+        value = float(gates["forget"][0, 1, 1])
+        assert text == f'unit 1, step 1 ("e"): {float(f"{value:.4g}"):g}'
+
+
+def test_runs_are_laid_over_each_other_and_played(browser: Browser, server: WatchServer) -> None:
+    with showing(browser, server, "cloud") as page:
+        page.evaluate("document.querySelectorAll('#runList input')[0].click()")
+        wait(
+            page,
+            "document.querySelectorAll('#curves .legend')[0].textContent.includes('book, training')",
+        )
+        page.evaluate("document.getElementById('slider').blur()")
+        page.press(" ")
+        assert page.evaluate("document.getElementById('play').textContent") == "pause"
+        wait(page, "nnzoo.page.epoch === 1")
+        page.press(" ")
+        page.press("ArrowRight")
+        wait(page, f"nnzoo.page.epoch === 2 && {READY}")
+        click(page, "button", "newest")
+        wait(page, f"nnzoo.page.epoch === 4 && nnzoo.page.isLive && {READY}")
+
+
+def test_a_page_waits_for_a_run_and_says_what_is_missing(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_list, "INTERVAL", 0.0)
+    folder = tmp_path / "runs" / "old"
+    folder.mkdir(parents=True)
+    with serving(tmp_path / "runs") as (server, _), browser.open(server.url) as page:
+        wait(page, "nnzoo.page.asked > 0")
+        assert (
+            page.evaluate("document.getElementById('status').textContent") == "Waiting for a run …"
+        )
+        (folder / "metrics.jsonl").write_text('{"epoch": 1, "train_loss": 0.5, "val_loss": NaN}\n')
+        page.evaluate("nnzoo.page.listed = 0")
+        page.evaluate("nnzoo.page.tick()")
+        wait(page, "document.getElementById('why').textContent.includes('recorded no weights')")
+        assert page.evaluate("document.getElementById('status').textContent").startswith(
+            "interrupted: no process"
+        )
+        assert (
+            page.evaluate("document.querySelector('#curves .legend').textContent") == "training 0.5"
+        )
+        assert page.complaints == []
+
+
+def test_a_server_that_has_ended_is_said(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as (server, _), browser.open(server.url) as page:
+        wait(page, "nnzoo.page.asked > 0")
+        page.evaluate("nnzoo.ask = () => Promise.reject(new Error())")
+        page.evaluate("nnzoo.page.listed = 0; nnzoo.page.tick().then(() => nnzoo.page.tick())")
+        wait(page, "!document.getElementById('lost').hidden")
