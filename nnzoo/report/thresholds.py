@@ -99,7 +99,7 @@ def _first(run: RunReport, numbers: list[int]) -> int:
 
 def _grid(parts: list[tuple[Array, Array]], marks: list[float], size: int) -> Array:
     """Thresholds, descending: evenly spaced ones, quantiles of the probabilities of rows with the class, and marks."""
-    even = np.linspace(0, 1, 100 * (size // 200) + 1)
+    even = np.linspace(0, 1, 100 * (size // 200) + 1).round(4)
     scores = np.concatenate([scores[positive] for scores, positive in parts])
     count = size - len(even) - len(marks)
     quantiles = (

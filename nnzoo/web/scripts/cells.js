@@ -8,6 +8,8 @@ nnzoo.cells = (() => {
   if (!data?.rows || panel === null) return {};
   const {shape, place, nearest} = nnzoo.hover;
   const DECISIONS = {tp: "true positives", fp: "false positives", fn: "false negatives", tn: "true negatives"};
+  /** The most rows of a cell that are shown, and the most confusions that are listed. */
+  const [MOST, MOST_LISTED] = [12, 300];
   let pressed = null;
 
   /** A small drawing of a series: {curve: channels of values, steps}. */
@@ -98,9 +100,28 @@ nnzoo.cells = (() => {
     return cell.rows.length < cell.count ? `${cell.rows.length} of ${cell.count} ${noun}` : `${cell.count} ${noun}`;
   }
 
+  /** The rows of a cell: {count, rows}; of "class,fp" and its like those of all cells that belong to it. */
+  function find(key) {
+    const [first, second] = key.split(",");
+    if (data.kind !== "classes" || !(second in DECISIONS)) return data.cells[key];
+    const keys = Object.keys(data.cells).filter((cell) => {
+      const [actual, predicted] = cell.split(",").map((part) => part === first);
+      return {tp: actual && predicted, fp: predicted && !actual, fn: actual && !predicted}[second];
+    });
+    const members = keys.flatMap((cell) => data.cells[cell].rows);
+    const direction = second === "tp" ? 1 : -1;
+    members.sort((a, b) => direction * (data.rows[a].confidence - data.rows[b].confidence));
+    const total = keys.reduce((sum, cell) => sum + data.cells[cell].count, 0);
+    return total ? {count: total, rows: members.slice(0, MOST)} : undefined;
+  }
+
   /** What a cell is, in words: {title, order}. */
   function describe(key) {
     const [first, second] = key.split(",");
+    if (data.kind === "classes" && second in DECISIONS) {
+      const order = second === "tp" ? "The least confident first." : "The most confident first.";
+      return {title: `${DECISIONS[second]} of ${data.labels[first]}`, order};
+    }
     if (data.kind === "labels") {
       const isWrong = second.startsWith("f");
       return {
@@ -116,8 +137,7 @@ nnzoo.cells = (() => {
 
   /** Show the rows of a cell. */
   function open(key, element) {
-    const cell = data.cells[key];
-    if (!cell) return;
+    const cell = find(key);
     const {title, order} = describe(key);
     const about = data.kind === "labels" ? `probability of ${data.labels[key.split(",")[0]]}` : "";
     const cut = cell.rows.length < cell.count ? " The others are left out, to keep this page small." : "";
@@ -128,10 +148,11 @@ nnzoo.cells = (() => {
   /** Make an element a button that shows its cell. */
   function button(element) {
     const key = element.dataset.cell;
-    if (!data.cells[key]) return;
+    const cell = find(key);
+    if (!cell) return;
     element.setAttribute("role", "button");
     element.setAttribute("aria-pressed", "false");
-    element.setAttribute("aria-label", `${data.cells[key].count}: ${describe(key).title}; show the rows`);
+    element.setAttribute("aria-label", `${cell.count}: ${describe(key).title}; show the rows`);
     element.tabIndex = 0;
     element.addEventListener("click", () => open(key, element));
     element.addEventListener("keydown", (event) => {
@@ -219,7 +240,25 @@ nnzoo.cells = (() => {
     figure.append(nnzoo.element("p", {class: "soft"}, "Click a bar to see its rows."));
   }
 
+  /** List all confusions of classes that are too many for a matrix. */
+  function confusions(place) {
+    const wrong = Object.keys(data.cells).filter((key) => new Set(key.split(",")).size === 2);
+    wrong.sort((a, b) => data.cells[b].count - data.cells[a].count);
+    const table = nnzoo.element("table", {class: "sort"}, nnzoo.element("tr", {},
+      ...["actual", "predicted", "rows"].map((name, i) => nnzoo.element("th", i === 2 ? {class: "n"} : {}, name))));
+    for (const key of wrong.slice(0, MOST_LISTED)) {
+      const names = key.split(",").map((part) => nnzoo.element("td", {}, data.labels[part]));
+      const cell = nnzoo.element("td", {class: "n", "data-cell": key}, String(data.cells[key].count));
+      table.append(nnzoo.element("tr", {}, ...names, cell));
+    }
+    const some = wrong.length > MOST_LISTED ? `the ${MOST_LISTED} most frequent of ` : "all ";
+    const summary = nnzoo.element("summary", {}, `${some}${wrong.length} confusions`);
+    place.append(nnzoo.element("details", {}, summary, nnzoo.element("div", {class: "listed"}, table)));
+    nnzoo.tables.enhance(table);
+  }
+
   panel.hidden = true;
+  document.querySelectorAll("[data-confusions]").forEach(confusions);
   for (const element of document.querySelectorAll("[data-cell]")) button(element);
   for (const table of document.querySelectorAll("table.matrix")) arrows(table);
   for (const figure of document.querySelectorAll("[data-output]")) {

@@ -25,9 +25,9 @@ nnzoo.hover = (() => {
     return low + (scale(value) - first) / (last - first) * (high - low);
   }
 
-  /** A number with up to five significant digits, a whole one in full. */
+  /** A number with up to six significant digits, a whole one in full. */
   function digits(value) {
-    return String(Number.isInteger(value) ? value : Number(value.toPrecision(5)));
+    return String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
   }
 
   /** A value of the x axis as text: a date where the axis has dates. */

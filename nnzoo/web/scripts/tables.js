@@ -65,7 +65,10 @@ nnzoo.tables = (() => {
     return original;
   }
 
-  /** Put a field above a table that hides the rows without its text. */
+  /** Whether a cell holds a name rather than a number of a column of numbers. */
+  const isText = (cell) => !cell.classList.contains("n") || cell.cellIndex === 0;
+
+  /** Put a field above a table that hides the rows without its text in a name. */
   function filterable(table, rows) {
     const label = table.rows[0].cells[0].textContent.trim() || "rows";
     const field = nnzoo.element("input", {
@@ -76,7 +79,8 @@ nnzoo.tables = (() => {
       const wanted = field.value.trim().toLowerCase();
       let shown = 0;
       for (const group of rows) {
-        const matches = group.some((row) => row.textContent.toLowerCase().includes(wanted));
+        const cells = group.flatMap((row) => [...row.cells]);
+        const matches = cells.some((cell) => isText(cell) && cell.textContent.toLowerCase().includes(wanted));
         for (const row of group) row.hidden = !matches;
         shown += matches;
       }
@@ -85,9 +89,11 @@ nnzoo.tables = (() => {
     (table.closest(".wide") ?? table).before(nnzoo.element("div", {class: "filter tool"}, field, count));
   }
 
-  for (const table of document.querySelectorAll("table.sort")) {
+  /** Let a table be sorted, and filtered if it is long. */
+  function enhance(table) {
     const rows = table.rows.length > 2 ? sortable(table) : [];
     if (rows.length >= MANY) filterable(table, rows);
   }
-  return {toNumber};
+  document.querySelectorAll("table.sort").forEach(enhance);
+  return {enhance};
 })();

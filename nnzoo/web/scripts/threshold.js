@@ -34,7 +34,7 @@ nnzoo.threshold = (() => {
     };
   }
 
-  /** Prepare a label for fast answers: the sums of its counts, once. */
+  /** Add up the counts of a label, once: `tpSums` and `fpSums`, the rows that the k highest thresholds predict. */
   function prepare(label) {
     for (const part of label.splits) {
       part.thresholds ??= label.grid;
@@ -46,15 +46,22 @@ nnzoo.threshold = (() => {
     return label;
   }
 
-  /** The points of a curve, one for each recall: the one of highest precision: {x, y, thresholds}. */
+  /**
+   * The curve of precision and recall: all its points, and for each recall the one of highest precision.
+   * @returns {{path: number[][], x: number[], y: number[], thresholds: number[]}}
+   */
   function curve(part) {
     const best = new Map();
+    const path = [];
     part.thresholds.forEach((threshold, i) => {
       const {TP, FP, recall, precision} = measure(part, i + 1);
-      if (TP + FP && (best.get(recall)?.precision ?? -1) < precision) best.set(recall, {precision, threshold});
+      if (!(TP + FP)) return;
+      path.push([recall, precision]);
+      if ((best.get(recall)?.precision ?? -1) < precision) best.set(recall, {precision, threshold});
     });
     const x = [...best.keys()].sort((a, b) => a - b);
-    return {x, y: x.map((recall) => best.get(recall).precision), thresholds: x.map((recall) => best.get(recall).threshold)};
+    const highest = x.map((recall) => best.get(recall));
+    return {path, x, y: highest.map((each) => each.precision), thresholds: highest.map((each) => each.threshold)};
   }
 
   const state = {label: data.labels[data.first], value: 0.5};
@@ -69,12 +76,13 @@ nnzoo.threshold = (() => {
   });
   const marks = nnzoo.element("span", {});
   const body = nnzoo.element("tbody", {});
-  const headers = data.splits.map((split) => nnzoo.element("th", {class: "n", scope: "col"}, NAMES[split] ?? split));
+  const headers = data.splits.map((split, i) =>
+    nnzoo.element("th", {class: "n", scope: "col", style: `color: ${COLORS[i]}`}, NAMES[split] ?? split));
   const head = nnzoo.element("thead", {}, nnzoo.element("tr", {}, nnzoo.element("td", {}), ...headers));
   const numbers = nnzoo.element("table", {id: "threshold-table", "aria-live": "polite"}, head, body);
   const note = nnzoo.element("p", {class: "soft"});
   const chart = nnzoo.element("figure", {}, nnzoo.element("figcaption", {}, "Precision and recall"));
-  let points = [];
+  let chosen = [];
 
   /** Axes with grid lines and labels at 0, 0.25, … 1. */
   function axes() {
@@ -104,14 +112,17 @@ nnzoo.threshold = (() => {
     const svg = axes();
     const lines = [];
     state.label.splits.forEach((part, i) => {
-      const {x, y, thresholds} = curve(part);
-      const path = x.map((recall, j) => `${place(axis, left, right, recall)},${place(axis, bottom, top, y[j])}`);
-      svg.append(shape("polyline", {points: path.join(" "), fill: "none", stroke: COLORS[i], "stroke-width": 1.6}));
+      const {path, x, y, thresholds} = curve(part);
+      const points = path.map(([recall, precision]) => {
+        const [across, up] = [place(axis, left, right, recall), place(axis, bottom, top, precision)];
+        return `${across.toFixed(2)},${up.toFixed(2)}`;
+      });
+      svg.append(shape("polyline", {points: [...new Set(points)].join(" "), fill: "none", stroke: COLORS[i], "stroke-width": 1.6}));
       const notes = thresholds.map((threshold) => `at threshold ${nnzoo.number(threshold)}`);
       if (x.length) lines.push({name: `precision, ${NAMES[data.splits[i]]}`, color: COLORS[i], x, y, notes, thresholds});
     });
-    points = state.label.splits.map((_, i) => shape("circle", {r: 5, fill: COLORS[i], class: "chosen"}));
-    svg.append(...points);
+    chosen = state.label.splits.map((_, i) => shape("circle", {r: 5, fill: COLORS[i], class: "chosen"}));
+    svg.append(...chosen);
     chart.replaceChildren(chart.firstChild, svg);
     if (!lines.length) return;
     const {current} = attach(svg, {box: BOX, x: axis, y: {label: "precision", limits: [0, 1], log: false}, lines});
@@ -135,9 +146,9 @@ nnzoo.threshold = (() => {
     body.replaceChildren(...rows);
     const [left, top, right, bottom] = BOX;
     columns.forEach(({precision, recall, TP, FP}, i) => {
-      points[i].setAttribute("cx", left + recall * (right - left));
-      points[i].setAttribute("cy", bottom - precision * (bottom - top));
-      points[i].style.display = TP + FP ? "" : "none";
+      chosen[i].setAttribute("cx", left + recall * (right - left));
+      chosen[i].setAttribute("cy", bottom - precision * (bottom - top));
+      chosen[i].style.display = TP + FP ? "" : "none";
     });
     slider.value = String(state.value);
     if (document.activeElement !== field) field.value = String(state.value);
