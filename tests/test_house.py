@@ -144,7 +144,8 @@ LAYERS = """
     nnzoo.sweep.report
     nnzoo.explain.layer_summary nnzoo.explain.published_shapes nnzoo.explain.first_batch nnzoo.explain.describe_data nnzoo.explain.describe_training
     nnzoo.explain.describe_layers
-    nnzoo.explain.walk_config
+    nnzoo.explain.walk_config nnzoo.explain.describe_result
+    nnzoo.explain.walk_run
     nnzoo.watch nnzoo.watch.run_list nnzoo.watch.run_state nnzoo.watch.server nnzoo.watch.frame_parts
     nnzoo.watch.frames
     nnzoo.watch.viewer

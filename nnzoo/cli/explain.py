@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -76,4 +77,8 @@ def _walk(named: Subject, sets: list[str], device: str) -> Walk:
         from nnzoo.explain.walk_config import walk_config
 
         return walk_config(config, choose_device(device), named.name, sets)
-    raise UsageError(f"no explanation of a {named.kind} yet")
+    load_torch()
+    from nnzoo.device import choose_device
+    from nnzoo.explain.walk_run import walk_run
+
+    return walk_run(Path(named.name), choose_device(device), sets)
