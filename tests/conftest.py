@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import signal
@@ -23,7 +24,15 @@ from tests.browser import Browser
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+# Compiled modules are kept, or each process that a test starts would compile the package anew, and each
+# worker of pytest all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def pytest_configure() -> None:
+    # As `nnzoo` itself has it: with torch loaded each search for garbage among all objects takes 0.2 s.
+    gc.set_threshold(50_000)
     # Tests that are started under nohup would start programs that no closed terminal ends.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # A shell's background jobs ignore it.

@@ -25,6 +25,7 @@ from nnzoo.errors import UsageError
 from nnzoo.models.conversion import convert_sync_layers
 from nnzoo.runs import checkpoint, resume, run_dir
 from tests import processes as courses
+from tests.forks import Fork
 from tests.launching import distance, environments
 from tests.recordings_file import write_recordings
 from tests.target_data import write_target_images, write_targets
@@ -36,25 +37,17 @@ pytestmark = pytest.mark.usefixtures("compiled")
 HERE = Path(__file__).parent
 
 
-def launch(words: list[str], count: int, **more: str) -> list[subprocess.Popen[str]]:
+def launch(words: list[str], count: int) -> list[Fork]:
     """So many processes of one command."""
-    return [
-        subprocess.Popen(
-            [sys.executable, *words],
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for environment in environments(count, **more)
-    ]
+    return [Fork(words, environment) for environment in environments(count)]
 
 
-def ends(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+def ends(started: list[Fork]) -> list[tuple[int, str, str]]:
     """Exit code, stdout and stderr of each."""
     results = []
     for process in started:
         out, err = process.communicate(timeout=120)
+        assert process.returncode is not None
         results.append((process.returncode, out, err))
     return results
 
@@ -227,13 +220,7 @@ def test_what_is_wrong_is_reported_once_and_ends_all_processes() -> None:
     Path("own.yaml").write_text((RUN % 1).replace("0.1", "0.2"))
     pair = environments(2)
     started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "nnzoo", "train", "--config", item, "-s", "name=run"],
-            env=env,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        Fork(["-m", "nnzoo", "train", "--config", item, "-s", "name=run"], env)
         for item, env in zip(("run.yaml", "own.yaml"), pair, strict=True)
     ]
     (first, _, quiet), (second, _, err) = ends(started)
@@ -249,15 +236,7 @@ def test_what_is_wrong_is_reported_once_and_ends_all_processes() -> None:
         Path(place, "data.csv").write_text("\n".join(lines) + "\n")
         Path(place, "run.yaml").write_text("data: {name: csv, path: data.csv}\nmodel: mlp\n")
     started = [
-        subprocess.Popen(
-            [sys.executable, *TRAIN],
-            cwd=place,
-            env=env,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for place, env in zip(("a", "b"), environments(2), strict=True)
+        Fork(TRAIN, env, place) for place, env in zip(("a", "b"), environments(2), strict=True)
     ]
     (first, _, quiet), (second, _, err) = ends(started)
     assert (first, second) == (3, 3)
@@ -294,17 +273,7 @@ def test_the_machine_that_has_the_run_leads() -> None:
         for env in pair:
             env["LOCAL_RANK"] = "0"
         return ends(
-            [
-                subprocess.Popen(
-                    [sys.executable, *TRAIN, *words],
-                    cwd=place,
-                    env=env,
-                    text=True,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                )
-                for place, env in zip(places, pair, strict=True)
-            ]
+            [Fork([*TRAIN, *words], env, place) for place, env in zip(places, pair, strict=True)]
         )
 
     (first, out, err), (second, quiet, _) = two("ab")

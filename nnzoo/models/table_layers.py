@@ -47,9 +47,9 @@ class NumericEmbedding(TableLayer):
             )
         count, added = options.frequencies, options.size - 1
         self.out_features = numbers * options.size + input_spec.size - numbers
-        self.frequencies = nn.Parameter(torch.randn(numbers * count) * options.std)
-        self.phases = nn.Parameter((torch.rand(numbers * count) * 2 - 1) * math.pi)
-        self.weight = nn.Parameter(torch.randn(numbers, count, added) / math.sqrt(count))
+        self.frequencies = nn.Parameter(torch.randn(numbers * count).mul_(options.std))
+        self.phases = nn.Parameter(torch.rand(numbers * count).mul_(2).sub_(1).mul_(math.pi))
+        self.weight = nn.Parameter(torch.randn(numbers, count, added).div_(math.sqrt(count)))
         self.bias = nn.Parameter(torch.zeros(numbers * added))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,7 +134,9 @@ class EnsembleInput(TableLayer):
     def __init__(self, members: int, features: int) -> None:
         super().__init__()
         self.members = members
-        self.factors = nn.Parameter(torch.randint(0, 2, (members * features,)) * 2.0 - 1)
+        # In place, as everything here: on the meta device `signs * 2` loads torch._dynamo, which takes a second.
+        signs = torch.empty(members * features).random_(0, 2).mul_(2).sub_(1)
+        self.factors = nn.Parameter(signs)
 
     def forward(self, x: Tensor) -> Tensor:
         return (x.unsqueeze(1) * self.factors.view(self.members, -1)).flatten(0, 1)
@@ -151,10 +153,15 @@ class EnsembleOutput(TableLayer):
         super().__init__()
         self.members = members
         layers = [nn.Linear(features, outputs) for _ in range(members)]
-        for layer in layers:
-            init_layer(layer, init, "linear")
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
-        self.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))
+        self.weight = nn.Parameter(torch.empty(members, outputs, features))
+        self.bias = nn.Parameter(torch.empty(members * outputs))
+        with torch.no_grad():
+            for layer, weight, bias in zip(
+                layers, self.weight, self.bias.split(outputs), strict=True
+            ):
+                init_layer(layer, init, "linear")
+                weight.copy_(layer.weight)
+                bias.copy_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.unflatten(0, (-1, self.members)).transpose(0, 1)
