@@ -19,8 +19,9 @@ from nnzoo.models.network import Network
 from nnzoo.text import plural
 from nnzoo.web.render import encode_array
 
-# Limits of what a frame shows: rows side by side, layers, pixels of a map, units and time steps.
-MAX_ROWS, MAX_LAYERS, MAX_SIDE, MAX_UNITS, MAX_STEPS = 10, 12, 56, 256, 400
+# Limits of what a frame shows: rows side by side, layers, pixels of a map, units; units and steps over time.
+MAX_ROWS, MAX_LAYERS, MAX_SIDE, MAX_UNITS = 10, 12, 56, 1024
+MAX_STATES, MAX_STEPS = 256, 300
 # Points of a decision boundary along each axis, and how far it goes beyond the samples.
 GRID, MARGIN = 50, 0.1
 TEXT_LENGTH, SAMPLING = 240, Sampling(0.8, 40, 0)
@@ -68,15 +69,23 @@ def layers(network: Network, inputs: Inputs, row: int) -> tuple[list[dict[str, A
     time, units), or "units" (rows, units). One sample, of sequences: "states" (1, time, units).
     """
     is_sequence = network.data_spec.input.kind in ("series", "tokens")
-    raw = row_of(inputs, row)[:, :MAX_STEPS] if is_sequence else cast(Tensor, inputs[:MAX_ROWS])
+    raw = row_of(inputs, row) if is_sequence else cast(Tensor, inputs[:MAX_ROWS])
     hidden = internals.hidden_outputs(network, network.preprocess(raw))
     names = internals.block_outputs(network, hidden) or list(hidden)
     chosen = names
     if len(names) > MAX_LAYERS:
         places = torch.linspace(0, len(names) - 1, MAX_LAYERS).round().long().unique().tolist()
         chosen = [names[place] for place in places]
+    shown = [_layer(name, hidden[name], _module_of(network, name)) for name in chosen]
     notes = [f"{MAX_LAYERS} of {len(names)} layers"] if len(chosen) < len(names) else []
-    return [_layer(name, hidden[name], _module_of(network, name)) for name in chosen], notes
+    if any(values.ndim == 2 and values.shape[1] > MAX_UNITS for values in hidden.values()):
+        notes.append(f"the first {MAX_UNITS:,} units of a layer")
+    states = [values for values in hidden.values() if values.ndim == 3]
+    if any(values.shape[1:].numel() > thin(values)[0].numel() for values in states):
+        notes.append(
+            f"the first {MAX_STATES} units over time, and at most {MAX_STEPS} steps, evenly spaced"
+        )
+    return shown, notes
 
 
 def _module_of(network: Network, layer: str) -> Any:
@@ -91,7 +100,7 @@ def _layer(name: str, out: Tensor, module: Any) -> dict[str, Any]:
         kind, values = "maps", _limit_side(internals.channel_sums({name: out})[name])
     elif out.ndim == 3:
         states = out if isinstance(module, nn.RNNBase) else out.transpose(1, 2)
-        kind, values = "states", _thin(states)
+        kind, values = "states", thin(states)
     else:
         kind, values = "units", out[:, :MAX_UNITS]
     return {
@@ -112,21 +121,22 @@ def _limit_side(maps: Tensor) -> Tensor:
     return functional.adaptive_avg_pool2d(maps[:, None], size)[:, 0]
 
 
-def _thin(states: Tensor) -> Tensor:
+def thin(states: Tensor) -> Tensor:
     """States (rows, time, units) of at most so many steps, evenly spaced, and units."""
-    stride = -(-states.shape[1] // MAX_STEPS)
-    return states[:, ::stride, :MAX_UNITS]
+    return states[:, :: step_between(states.shape[1]), :MAX_STATES]
+
+
+def step_between(steps: int) -> int:
+    """The distance of the steps that are shown of so many."""
+    return -(-steps // MAX_STEPS)
 
 
 @torch.no_grad()
 def gates(network: Network, inputs: Inputs, row: int) -> dict[str, dict[str, Any]]:
     """The gates and states (time, units) of each recurrent layer by name for one sample; empty without such layers."""
-    raw = row_of(inputs, row)
-    if network.data_spec.input.kind == "tokens":
-        raw = raw[:, :MAX_STEPS]
-    by_layer = internals.gates(network, network.preprocess(raw))
+    by_layer = internals.gates(network, network.preprocess(row_of(inputs, row)))
     return {
-        layer: {gate: encode_array(_thin(values)[0].numpy()) for gate, values in states.items()}
+        layer: {gate: encode_array(thin(values)[0].numpy()) for gate, values in states.items()}
         for layer, states in by_layer.items()
     }
 

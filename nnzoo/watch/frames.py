@@ -30,7 +30,7 @@ BUDGET = 0.5
 MAX_FRAMES = 60
 MAX_SIDE = 128
 MAX_LABELS, MAX_LABEL = 1_000, 60
-MAX_COLUMNS = 40
+MAX_COLUMNS, MAX_TEXT = 40, 600
 # Bytes of history/start.pt.
 MAX_START = 1 << 30
 
@@ -127,7 +127,7 @@ class Frames:
             return {"images": encode_array(pixels.permute(0, 2, 3, 1).contiguous().numpy())}
         rows = [frame_parts.row_of(self.inputs, row)[0] for row in range(count)]
         if spec.input.kind == "series":
-            curves = [row[:: -(-len(row) // frame_parts.MAX_STEPS), :8] for row in rows]
+            curves = [row[:: frame_parts.step_between(len(row)), :8] for row in rows]
             return {
                 "curves": [encode_array(curve.numpy()) for curve in curves],
                 "names": [shorten(name, MAX_LABEL) for name in spec.column_names[:8]],
@@ -135,10 +135,10 @@ class Frames:
         if spec.input.kind == "tokens":
             assert spec.tokenizer is not None
             decode = spec.tokenizer.decode
-            ids = [row[: frame_parts.MAX_STEPS, 0].tolist() for row in rows]
+            steps = [row[:: frame_parts.step_between(len(row)), 0].tolist() for row in rows]
             return {
-                "texts": [decode(row) for row in ids],
-                "tokens": [[decode([token]) for token in row] for row in ids],
+                "texts": [shorten(decode(row[:, 0].tolist()), MAX_TEXT) for row in rows],
+                "tokens": [[decode([token]) for token in ids] for ids in steps],
             }
         names = spec.column_names or [f"feature {i + 1}" for i in range(spec.input.size)]
         values = [self._table_values(row) for row in cast(Tensor, self.inputs)]

@@ -3,7 +3,7 @@ nnzoo.Page = class {
   constructor() {
     const ids = ["folder", "lost", "notes", "runs", "runList", "status", "bar", "warnings", "player", "slider", "play", "live", "epoch", "curves", "inside"];
     ids.push("frames", "why", "sheet", "layers", "layersSection", "gates", "gatesSection", "rows", "boundary", "boundarySection", "boundaryTitle");
-    ids.push("predictions", "predictionsSection", "text", "samplesTitle", "sheetSection");
+    ids.push("predictions", "predictionsSection", "text", "samplesTitle", "sheetSection", "cut");
     this.at = Object.fromEntries(ids.map((id) => [id, document.getElementById(id)]));
     this.runs = new Map();
     this.main = null;
@@ -263,8 +263,10 @@ nnzoo.describeState = (state) => {
   const parts = [];
   let share = null;
   if (state.state === "training") {
-    share = progress ? progress.step / progress.steps : config.epochs ? state.epoch / config.epochs : null;
-    const step = progress ? `, step ${progress.step_in_epoch} of ${progress.steps_per_epoch}` : "";
+    const isCurrent = progress !== null && progress.epoch > state.epoch; // else the epoch's end is newer
+    const done = isCurrent ? progress.step / progress.steps : state.epoch / config.epochs;
+    share = Number.isFinite(done) ? Math.min(done, 1) : null;
+    const step = isCurrent ? `, step ${progress.step_in_epoch} of ${progress.steps_per_epoch}` : "";
     parts.push(`training: epoch ${Math.min(state.epoch + 1, config.epochs ?? Infinity)}${total}${step}`);
     if (state.left !== null) parts.push(`${config.stops_early ? "at most " : ""}${nnzoo.duration(state.left)} left`);
     if (state.news > 20) parts.push(`no news for ${nnzoo.duration(state.news)}`);

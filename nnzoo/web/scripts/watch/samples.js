@@ -28,6 +28,7 @@ nnzoo.SampleView = class {
     if (!isText) this.places.sheet.replaceChildren(this.table(isImage));
     this.showUnits(isImage);
     this.showOverTime(isImage);
+    this.places.cut.textContent = frame.notes.length ? `Shown: ${frame.notes.join("; ")}.` : "";
     this.places.text.hidden = !frame.text;
     this.places.text.querySelector("pre").textContent = frame.text ?? "";
   }
@@ -53,8 +54,8 @@ nnzoo.SampleView = class {
       );
     });
     const table = nnzoo.element("table", {class: "sheet"}, nnzoo.element("thead", {}, head), nnzoo.element("tbody", {}, ...rows));
-    const notes = [...this.frame.notes];
-    if (isImage) notes.unshift("A map is the sum of its layer's channels, from its smallest value, black, to its largest, white");
+    const notes = [];
+    if (isImage) notes.push("A map is the sum of its layer's channels, from its smallest value, black, to its largest, white");
     if (this.samples.inputs.more) notes.push(`${this.samples.inputs.more} more columns`);
     const note = nnzoo.element("p", {class: "soft"}, notes.length ? `${notes.join("; ")}.` : "");
     return nnzoo.element("div", {}, nnzoo.element("div", {class: "wide"}, table), note);
