@@ -231,10 +231,8 @@ def on_plane(network: Network, plane: Plane) -> dict[str, Any]:
     return {"values": encode_array(predictions[:, 0].view(GRID, GRID).numpy())}
 
 
-def text(network: Network) -> str | None:
-    """The beginning of what `nnzoo generate` writes with its defaults; None of a network that is no language model."""
-    if network.data_spec.task != "language_model":
-        return None
+def text(network: Network) -> str:
+    """The beginning of what `nnzoo generate` writes with its defaults. Raises DataError if it is no language model."""
     writer = TextGenerator(network, native=False)
     writer.read("")
     return "".join(writer.write(TEXT_LENGTH, SAMPLING))

@@ -13,8 +13,8 @@ from nnzoo.watch.viewer import Viewer
 from nnzoo.web.render import Script, content_policy, render
 
 SCRIPTS = (
-    "line_chart.js",
-    "canvas.js",
+    "watch/line_chart.js",
+    "watch/canvas.js",
     "watch/run.js",
     "watch/curves.js",
     "watch/boundary.js",

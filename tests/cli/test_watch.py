@@ -48,13 +48,29 @@ def test_the_browser_gets_an_address_that_works_once(
     monkeypatch.setattr("nnzoo.watch.serve.give_way", lambda: None)
 
     def stop(server: WatchServer) -> None:
-        assert server.token not in opened[0] and f":{server.server_port}/" in opened[0]
+        assert server.token not in opened[-1] and f":{server.server_port}/" in opened[-1]
+        server.report("traceback\n")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(WatchServer, "serve_forever", stop)
     result = nnzoo("watch", own_folder, "--open", "--debug")
     assert result.code == 0 and result.out.startswith("http://127.0.0.1:")
-    assert result.err == "note: no browser was found; open the address above\n"
+    assert result.err == "note: no browser was found; open the address above\ntraceback\n"
+    monkeypatch.setattr(webbrowser, "open", lambda address: True)
+    monkeypatch.setattr(WatchServer, "serve_forever", lambda server: None)
+    result = nnzoo("watch", own_folder, "--open")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_runs_that_do_not_exist_yet_are_waited_for(
+    nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnzoo.watch.serve.give_way", lambda: None)
+    monkeypatch.setattr(WatchServer, "serve_forever", lambda server: None)
+    waiting = "note: checkpoints does not exist yet; the page waits for a run\n"
+    assert nnzoo("watch").err == waiting
+    Path("checkpoints").mkdir()
+    assert nnzoo("watch").err == ""
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,8 @@ def test_numbers_labels_and_sequences_are_shown_too(
     run = opened(run_folder / "cloud")
     run.network.data_spec = replace(run.network.data_spec, task="multilabel")
     run.network.task.is_classification = False
-    run.targets = torch.tensor([[1.0, 0.0]] * len(run.inputs))
+    several = torch.tensor([1.0, 0.0] * len(run.inputs))
+    run.history = replace(run.history, samples=replace(run.history.samples, targets=several))
     with torch.no_grad():
         predictions = run.network.predict(run.inputs)
     expected = (predictions[:, 0] + 1 - predictions[:, 1]) / 2
@@ -228,6 +229,26 @@ def test_large_layers_are_cut_and_said(run_folder: Path, monkeypatch: pytest.Mon
     maps = internals.hidden_outputs(network, network.preprocess(raw))["features.2"].sum(1)
     pooled = maps.unflatten(1, (2, -1)).unflatten(3, (2, -1)).mean((2, 4))
     np.testing.assert_allclose(decode(layer["values"]), pooled.numpy(), atol=1e-5)
+
+
+def test_many_units_and_steps_are_cut_and_said(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_parts, "MAX_UNITS", 3)
+    frame = opened(run_folder / "cloud").frame(1, 0)
+    assert frame["notes"] == ["the first 3 units of a layer"]
+    assert frame["layers"][0]["values"]["shape"] == [10, 3] and frame["layers"][0]["shape"] == [4]
+    monkeypatch.setattr(frame_parts, "MAX_STATES", 2)
+    monkeypatch.setattr(frame_parts, "MAX_STEPS", 6)
+    run = opened(run_folder / "book")
+    frame = run.frame(1, 0)
+    assert frame["notes"] == ["the first 2 units over time, and at most 6 steps, evenly spaced"]
+    assert frame["gates"]["l0"]["forget"]["shape"] == [6, 2]
+    network, history = network_at(run_folder / "book", 1)
+    expected = internals.gates(network, cast(Tensor, history.samples.inputs[:1]))["l0"]["cell"]
+    shown = decode(frame["gates"]["l0"]["cell"])
+    np.testing.assert_allclose(shown, expected[0, ::3, :2], atol=1e-6)
+    assert run.describe()["inputs"]["tokens"][0] == list("to be or not to ")[::3]
 
 
 def test_layers_are_named_by_their_parameters() -> None:

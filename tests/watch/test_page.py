@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -229,3 +231,40 @@ def test_a_server_that_has_ended_is_said(browser: Browser, tmp_path: Path) -> No
         page.evaluate("nnzoo.ask = () => Promise.reject(new Error())")
         page.evaluate("nnzoo.page.listed = 0; nnzoo.page.tick().then(() => nnzoo.page.tick())")
         wait(page, "!document.getElementById('lost').hidden")
+
+
+def test_a_hostile_run_folder_is_shown_as_text(
+    browser: Browser, tmp_path: Path, run_folder: Path
+) -> None:
+    """Every file of a run may be anyone's: nothing runs, nothing of another file is shown, nothing is written."""
+    secret = tmp_path / "secret"
+    secret.write_text("name: SECRET\nmodel: {name: SECRET}\n")
+    folder = tmp_path / "runs" / "<img src=x onerror=alert(1)>"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").symlink_to(secret)
+    key = "val_<img src=x onerror=alert(2)>"
+    rows = [
+        {"epoch": 1, "train_loss": 1e400, key: 1.0},
+        {"epoch": 2**62, "train_loss": -1, key: 2.0},
+    ]
+    rows[0]["gradient_norms"] = {HOSTILE: 1.0}  # type: ignore[assignment]
+    lines = [json.dumps(row) for row in rows]
+    (folder / "metrics.jsonl").write_text("\n".join([*lines, "\0broken", ""]))
+    warning = {"epoch": 1, "code": HOSTILE, "message": HOSTILE, "layer": [], "kind": None}
+    (folder / "warnings.jsonl").write_text(json.dumps(warning) + "\n")
+    os.mkfifo(folder / "progress.json")
+    (folder / "history").mkdir()
+    start = (run_folder / "cloud" / "history" / "start.pt").read_bytes()
+    (folder / "history" / "start.pt").write_bytes(start)
+    (folder / "history" / "weights.bin").write_bytes(b"nnzoo h1" + b"\xff" * 5000)
+    before = sorted((str(p), p.lstat().st_mtime_ns) for p in tmp_path.rglob("*"))
+    with serving(tmp_path / "runs") as (server, reports), browser.open(server.url) as page:
+        wait(page, READY)  # the network before its first step; the weights after it are none
+        assert page.evaluate("nnzoo.page.main.recorded") == [0]
+        shown = page.evaluate("document.body.innerText")
+        assert "</script><script>alert(1)</script>\\x1b[2J\\u202egnp.exe" in shown
+        assert "1 lines of metrics.jsonl cannot be read" in shown and "SECRET" not in shown
+        assert page.evaluate("document.querySelectorAll('img').length") == 0
+        assert page.evaluate("document.querySelectorAll('script').length") == 2
+        assert page.complaints == [] and reports == []
+    assert sorted((str(p), p.lstat().st_mtime_ns) for p in tmp_path.rglob("*")) == before

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import socket
+import socketserver
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -22,18 +23,20 @@ def fail(parameters: dict[str, int]) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[WatchServer, list[str]]]:
+    """A server that handles a request when `ask` tells it to, in this thread, and what it reports."""
     reports: list[str] = []
     endpoints = {
         "echo": lambda parameters: parameters,
         "fail": fail,
         "none": lambda p: {"x": p["x"]},
     }
-    with WatchServer(b"<p>page", "default-src 'none'", endpoints, report=reports.append) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield server, reports
-        server.shutdown()
-        thread.join()
+    with pytest.MonkeyPatch.context() as patch:
+        inline = lambda self, request, address: self.process_request_thread(request, address)  # noqa: E731
+        patch.setattr(socketserver.ThreadingMixIn, "process_request", inline)
+        with WatchServer(
+            b"<p>page", "default-src 'none'", endpoints, report=reports.append
+        ) as server:
+            yield server, reports
 
 
 @pytest.fixture
@@ -41,20 +44,25 @@ def server(served: tuple[WatchServer, list[str]]) -> WatchServer:
     return served[0]
 
 
+def exchange(server: WatchServer, request: bytes) -> bytes:
+    """Send a request and return the response."""
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as connection:
+        connection.sendall(request)
+        server.handle_request()
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
 def ask(
     server: WatchServer, path: str, method: str = "GET", host: str = "", **headers: str
-) -> tuple[int, bytes, http.client.HTTPMessage]:
+) -> tuple[int, bytes, Message]:
     """Status, content and headers of a request; `{}` in the path is the token."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
-    connection.putrequest(method, path.replace("{}", server.token), skip_host=True)
     default = {"Host": host or f"127.0.0.1:{server.server_port}"}
-    for name, value in (default | headers).items():
-        connection.putheader(name, value)
-    connection.endheaders()
-    response = connection.getresponse()
-    content = response.read()
-    connection.close()
-    return response.status, content, response.headers
+    lines = [f"{method} {path.replace('{}', server.token)} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in (default | headers).items()]
+    response = exchange(server, "\r\n".join([*lines, "", ""]).encode())
+    head, _, content = response.partition(b"\r\n\r\n")
+    status, _, fields = head.partition(b"\r\n")
+    return int(status.split()[1]), content, message_from_bytes(fields)
 
 
 def test_it_listens_on_this_machine_alone(server: WatchServer) -> None:
@@ -117,12 +125,15 @@ def test_other_paths_are_not_found(server: WatchServer, path: str) -> None:
     ["evil.example", "127.0.0.1.evil.example", "evil.example:80", "[::1]", "127.0.0.1:x", "@", ""],
 )
 def test_another_name_of_this_machine_is_refused(server: WatchServer, host: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
-    connection.putrequest("GET", f"/{server.token}/", skip_host=True)
-    connection.putheader("Host", host)
-    connection.endheaders()
-    assert connection.getresponse().status == 403
-    connection.close()
+    request = f"GET /{server.token}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"
+    assert exchange(server, request.encode()).startswith(b"HTTP/1.0 403 ")
+
+
+def test_a_host_is_named_once(server: WatchServer) -> None:
+    host = f"Host: 127.0.0.1:{server.server_port}\r\n"
+    for hosts in ("", host * 2):
+        request = f"GET /{server.token}/ HTTP/1.1\r\n{hosts}\r\n"
+        assert exchange(server, request.encode()).startswith(b"HTTP/1.0 403 ")
 
 
 def test_a_tunnel_of_ssh_may_have_another_port(server: WatchServer) -> None:
@@ -160,9 +171,7 @@ def test_an_error_is_reported_to_the_terminal_alone(served: tuple[WatchServer, l
 
 
 def test_what_is_no_request_is_refused_without_a_word_about_why(server: WatchServer) -> None:
-    with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as connection:
-        connection.sendall(b"\x16\x03\x01 nonsense \x00\r\n\r\n")
-        response = connection.recv(1000)
+    response = exchange(server, b"\x16\x03\x01 nonsense \x00\r\n\r\n")
     assert b"Bad Request" in response and b"nonsense" not in response
 
 

@@ -276,8 +276,8 @@ nnzoo.describeState = (state) => {
     parts.push(words[state.state] ?? `${state.state}${age}`, `epoch ${state.epoch}${total}`);
   }
   if (result.best?.epoch) parts.push(`best epoch ${result.best.epoch}`);
-  const tests = Object.entries(result.test ?? {}).filter(([key]) => key !== "n" && key !== "loss");
-  for (const [key, value] of tests.slice(0, 2)) parts.push(`test ${nnzoo.title(key).toLowerCase()} ${nnzoo.number(value)}`);
+  const known = Object.entries(result.test ?? {}).filter(([key]) => nnzoo.METRICS.includes(key));
+  for (const [key, value] of known.slice(0, 1)) parts.push(`test ${nnzoo.title(key).replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase())} ${nnzoo.number(value)}`);
   if (state.bad) parts.push(`${state.bad} lines of metrics.jsonl cannot be read`);
   return {parts, share};
 };
