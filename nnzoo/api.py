@@ -158,7 +158,7 @@ class Training:
                 iteration.close()
             except ValueError:  # it is executing
                 raise CheckpointError(
-                    f"{self.folder} is being trained in this process; end that first"
+                    f"{self.folder} is being trained in this process; end that first", code="E63"
                 ) from None
         self._closed = True
         self.run.lock.release()
@@ -166,11 +166,13 @@ class Training:
     def _events(self, stop: Callable[[], bool]) -> Generator[StepEnd | EpochEnd, None, None]:
         if self._closed:
             raise CheckpointError(
-                f"{self.folder} was opened again by a later nnzoo.train(…); use that one"
+                f"{self.folder} was opened again by a later nnzoo.train(…); use that one",
+                code="E65",
             )
         if self._step_was_cut:
             raise CheckpointError(
-                f"{self.folder}: a step was cut short; nnzoo.train(…) opens it at its last checkpoint"
+                f"{self.folder}: a step was cut short; nnzoo.train(…) opens it at its last checkpoint",
+                code="E65",
             )
         is_main = self.run.trainer.processes.is_main_process
         if is_main and not self.run.lock.is_locked:  # resumed after a `break`

@@ -17,6 +17,7 @@ from nnzoo.config.train_options import TrainOptions
 from nnzoo.distributed import SINGLE, SingleProcess, local_world_size, under_torchrun
 from nnzoo.errors import DataError, UsageError
 from nnzoo.kernels import openmp
+from nnzoo.text import Note
 
 
 def all_threads() -> int:
@@ -90,8 +91,11 @@ def thread_note(options: TrainOptions) -> list[str]:
     if options.threads == "auto" or threads >= options.threads:
         return []
     return [
-        f"OpenMP gives this process {threads} of the run's {options.threads} threads "
-        "(OMP_THREAD_LIMIT, OMP_MAX_ACTIVE_LEVELS): it takes longer, and last digits may differ"
+        Note(
+            "N30",
+            f"OpenMP gives this process {threads} of the run's {options.threads} threads "
+            "(OMP_THREAD_LIMIT, OMP_MAX_ACTIVE_LEVELS): it takes longer, and last digits may differ",
+        )
     ]
 
 
@@ -180,26 +184,32 @@ def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from None
+        raise UsageError(
+            f"--device {name}: expected auto, cpu, cuda or cuda:N", code="E06"
+        ) from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if processes.is_distributed:
             if device.index is not None and local_world_size() > 1:
-                raise UsageError(f"--device {name}: the processes of a machine need one each; cuda")
+                raise UsageError(
+                    f"--device {name}: the processes of a machine need one each; cuda", code="E06"
+                )
             if device.index is None:
                 device = torch.device("cuda", processes.local_rank)
         if (device.index or 0) >= count:
             devices = f"{count} CUDA device(s)" if count else "no CUDA device"
             needed = f" for {local_world_size()} processes" if local_world_size() > 1 else ""
             raise UsageError(
-                f"--device {name}: this machine has {devices}{needed}; use --device cpu"
+                f"--device {name}: this machine has {devices}{needed}; use --device cpu", code="E06"
             )
         make_deterministic(device)
     elif device.type == "mps":
         # Exact sums and own units need float64, which Metal does not have.
-        raise UsageError("--device mps: not supported, metrics need float64; use --device cpu")
+        raise UsageError(
+            "--device mps: not supported, metrics need float64; use --device cpu", code="E06"
+        )
     elif device.type != "cpu":
-        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N", code="E06")
     return device
 
 
@@ -245,7 +255,8 @@ def check_fits(size: int, device: torch.device, what: str, hint: str) -> None:
     if free is not None and size > free[0]:
         raise DataError(
             f"{what} would take {size / 1e9:,.1f} GB of the memory of {device}, which has "
-            f"{free[0] / 1e9:,.1f} of {free[1] / 1e9:,.1f} GB free; {hint}"
+            f"{free[0] / 1e9:,.1f} of {free[1] / 1e9:,.1f} GB free; {hint}",
+            code="E53",
         )
 
 

@@ -47,7 +47,9 @@ def peer_timeout() -> int:
     """Return the seconds after which a process that does not answer is lost; raises UsageError."""
     text = os.environ.get("NNZOO_TIMEOUT", str(TIMEOUT))
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"NNZOO_TIMEOUT: expected whole seconds of at least 1, got '{text}'")
+        raise UsageError(
+            f"NNZOO_TIMEOUT: expected whole seconds of at least 1, got '{text}'", code="E02"
+        )
     return int(text)
 
 

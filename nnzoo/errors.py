@@ -226,4 +226,6 @@ def require(extra: str, feature: str, *packages: str) -> None:
     """Raise UsageError with the pip command if packages of an extra of nnzoo are not installed."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise UsageError(f"{feature} needs {', '.join(missing)}: pip install 'nnzoo[{extra}]'")
+        raise UsageError(
+            f"{feature} needs {', '.join(missing)}: pip install 'nnzoo[{extra}]'", code="E05"
+        )

@@ -67,7 +67,8 @@ def export(network: Network, format_: str, path: Path) -> dict[str, Any]:
     if not difference <= TOLERANCE:
         raise NnzooError(
             f"the exported network differs from PyTorch by {difference:.2g}, more than "
-            f"{TOLERANCE:.0e}; nothing was written. This is a bug in nnzoo or in the exporter: report it"
+            f"{TOLERANCE:.0e}; nothing was written. This is a bug in nnzoo or in the exporter: report it",
+            code="E76",
         )
     file_io.write(path, content)
     result: dict[str, Any] = {"file": str(path), "format": format_, "bytes": len(content)}
@@ -152,7 +153,8 @@ def _export_torch(network: Network) -> tuple[bytes, float]:
     if is_free and isinstance(network.model, Recurrent):
         raise UsageError(
             "torch.export unrolls recurrent layers over time, so that sequences cannot have lengths of their own; use "
-            "--format onnx, which takes lengths, or --format state-dict"
+            "--format onnx, which takes lengths, or --format state-dict",
+            code="E08",
         )
     with _quiet_exporter():
         program = _trace(network, {ReluLSTM: _unrolled_forward})
@@ -228,7 +230,8 @@ def _export_state_dict(network: Network) -> tuple[bytes, float]:
     require("export", "a state-dict", "safetensors")
     if len(network.networks) > 1:
         raise UsageError(
-            "a state-dict holds the weights of one network; give a run of this group, or export the group with --format onnx"
+            "a state-dict holds the weights of one network; give a run of this group, or export the group with --format onnx",
+            code="E08",
         )
     import safetensors.torch
 
@@ -366,7 +369,7 @@ def _quiet_exporter() -> Iterator[None]:
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise NnzooError(
-            f"torch cannot export this network: {type(error).__name__}: {first[:200]}"
+            f"torch cannot export this network: {type(error).__name__}: {first[:200]}", code="E08"
         ) from error
     finally:
         logging.disable(before)

@@ -44,7 +44,8 @@ def as_checkpoint_error(function: Callable[_P, None]) -> Callable[_P, None]:
         except OSError as error:
             raise CheckpointError(
                 f"cannot write {args[0]}: {error.strerror or error}; free space or choose another "
-                "folder with --out, then run the same command again"
+                "folder with --out, then run the same command again",
+                code="E73",
             ) from None
 
     return wrapped
@@ -203,5 +204,5 @@ def file_lock(path: Path) -> FileLock:
     except OSError:
         plain = True  # missing, or not readable: acquiring the lock reports why
     if not plain:
-        raise CheckpointError(f"{path} is not a plain file; remove it")
+        raise CheckpointError(f"{path} is not a plain file; remove it", code="E68")
     return FileLock(path)

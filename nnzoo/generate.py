@@ -18,7 +18,7 @@ from nnzoo.kernels.generate import NativeWriter, Parts, Sampling
 from nnzoo.models.network import Network
 from nnzoo.models.recurrent_layers import PARAMETERS
 from nnzoo.models.rnn import Recurrent
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural
 
 CHUNK = 1024
 """Tokens that are sampled in one call."""
@@ -43,7 +43,8 @@ class TextGenerator:
         model, tokenizer = network.model, network.data_spec.tokenizer
         if network.data_spec.task != "language_model" or not isinstance(model, Recurrent):
             raise DataError(
-                f"{network.config.name} is no language model: only one that is trained on a corpus writes text"
+                f"{network.config.name} is no language model: only one that is trained on a corpus writes text",
+                code="E54",
             )
         assert tokenizer is not None
         self.tokenizer = tokenizer
@@ -64,7 +65,10 @@ class TextGenerator:
             shown = list_some([repr(token) for token in dict.fromkeys(unknown)])
             noun = plural(len(unknown), self.tokenizer.unit.removesuffix("s"))
             self.notes.append(
-                f"the prompt has {noun} outside of the vocabulary, read as {UNKNOWN}: {shown}"
+                Note(
+                    "N20",
+                    f"the prompt has {noun} outside of the vocabulary, read as {UNKNOWN}: {shown}",
+                )
             )
         ids = ids or self.tokenizer.encode("\n")
         if not ids or (ids == [UNKNOWN_ID] and not prompt):
@@ -84,7 +88,9 @@ class TextGenerator:
             length -= count
             yield self.decoder.decode(ids, is_last=not length)
             if len(ids) < count:
-                raise DataError("the network's outputs are not finite numbers: it cannot write")
+                raise DataError(
+                    "the network's outputs are not finite numbers: it cannot write", code="E60"
+                )
 
 
 class PieceDecoder:

@@ -215,7 +215,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             return
         folder = RunDir(path)
         if folder.holds_run:
-            raise CheckpointError(f"{path} holds a run; give another folder")
+            raise CheckpointError(f"{path} holds a run; give another folder", code="E68")
         folder.check_writable()
         path.mkdir(parents=True, exist_ok=True)
         for row in self.history_:
@@ -236,7 +236,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         if network.data_spec.input.kind != "table" or network.data_spec.task not in cls._tasks:
             what = f"{network.data_spec.task} of {network.data_spec.input}"
             raise CheckpointError(
-                f"{file}: {cls.__name__} is for tables; this network is for {what}"
+                f"{file}: {cls.__name__} is for tables; this network is for {what}", code="E65"
             )
         data = {key: config["data"][key] for key in DATA_KEYS if key in config["data"]}
         train = {key: value for key, value in config["train"].items() if key not in FOLDER_KEYS}

@@ -12,6 +12,7 @@ from nnzoo.config.formatting import to_yaml
 from nnzoo.errors import CheckpointError, first_line
 from nnzoo.runs.run import Run
 from nnzoo.status import notice
+from nnzoo.text import Note
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def epoch_writer(run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
     """
     folder = run.folder.path / "tensorboard"
     if folder.is_symlink():
-        raise CheckpointError(f"{folder} is a link; remove it")
+        raise CheckpointError(f"{folder} is a link; remove it", code="E68")
     with _quiet_threads():
         writer = _Writer(folder)
         try:
@@ -86,7 +87,10 @@ class _Writer:
         self.summary = None
         reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         notice(
-            f"the curves for TensorBoard cannot be written ({reason}): training continues without them"
+            Note(
+                "N43",
+                f"the curves for TensorBoard cannot be written ({reason}): training continues without them",
+            )
         )
 
 

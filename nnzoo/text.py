@@ -8,6 +8,36 @@ from collections.abc import Sequence
 from typing import Any
 
 
+class Note(str):
+    """A line for the user with the code that `nnzoo explain` explains, such as "N04"; equal to its text, and a
+    plain text where it is pickled."""
+
+    code: str
+
+    def __new__(cls, code: str, text: str) -> Note:
+        note = super().__new__(cls, text)
+        note.code = code
+        return note
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+
+def labeled(text: str) -> str:
+    """A line as it is shown: a note behind its code, "N04 read as numbers: …"."""
+    return f"{text.code} {text}" if isinstance(text, Note) else text
+
+
+def codes_of(texts: Sequence[str]) -> list[str]:
+    """The code of each line, "" for lines without one."""
+    return [text.code if isinstance(text, Note) else "" for text in texts]
+
+
+def reworded(text: str, changed: str) -> str:
+    """The changed wording of a line, with its code if it has one."""
+    return Note(text.code, changed) if isinstance(text, Note) else changed
+
+
 def format_metric(value: Any) -> str:
     """A metric with four significant digits; a dash for None and nan."""
     if value is None or (isinstance(value, float) and math.isnan(value)):

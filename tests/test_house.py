@@ -36,7 +36,7 @@ LAYERS = """
     nnzoo.config.run_config
     nnzoo.config.load nnzoo.config
     nnzoo.config.default_space
-    nnzoo.explain nnzoo.explain.languages
+    nnzoo.explain nnzoo.explain.languages nnzoo.evaluation.thresholds
     nnzoo.explain.codes
     nnzoo.explain.subject nnzoo.explain.walk
     nnzoo.evaluation.observations nnzoo.evaluation.uncertainty_text nnzoo.evaluation.verdicts

@@ -38,7 +38,7 @@ def cache(
             for file in (file for paths in files.values() for file in paths):
                 file.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot clear {folder}: {error.strerror or error}") from None
+        raise UsageError(f"cannot clear {folder}: {error.strerror or error}", code="E04") from None
     if json_:
         counts = {
             kind: {"files": len(paths), "bytes": sizes[kind]} for kind, paths in files.items()

@@ -27,6 +27,7 @@ from nnzoo.errors import (
     is_out_of_memory,
 )
 from nnzoo.status import listening, status
+from nnzoo.text import Note
 
 if TYPE_CHECKING:
     from nnzoo.config import RunConfig
@@ -137,7 +138,9 @@ def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         is_silent = kwargs.get("verbose") == 0 or os.environ.get("RANK", "0") != "0"
         try:
             if not _cwd_exists():
-                raise UsageError("the working folder no longer exists; change to another one")
+                raise UsageError(
+                    "the working folder no longer exists; change to another one", code="E01"
+                )
             with listening(None if is_silent else StatusDisplay()):
                 return function(*args, **kwargs)
         except PeerFailedError as error:
@@ -145,7 +148,7 @@ def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except NnzooError as error:
             if debug:
                 raise
-            raise _exit_with(error.exit_code, str(error)) from None
+            raise _exit_with(error.exit_code, str(error), error.code) from None
         except KeyboardInterrupt:
             raise _exit_with(INTERRUPTED, "interrupted") from None
         except BrokenPipeError:
@@ -173,46 +176,49 @@ def _cwd_exists() -> bool:
     return True
 
 
-def _exit_with(code: int, message: str) -> typer.Exit:
-    """Print why a command ends; returns the exception to raise."""
+def _exit_with(exit_code: int, message: str, code: str = "") -> typer.Exit:
+    """Print why a command ends, behind the code of the reason; returns the exception to raise."""
     with suppress(OSError):  # a full disk: the exit code must do
-        show_error(message)
-    return typer.Exit(code)
+        show_error(f"error {code}: {message}" if code else message)
+    return typer.Exit(exit_code)
 
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def _unexpected(error: Exception) -> tuple[int, str]:
-    """The exit code and message of an unexpected error."""
+def _unexpected(error: Exception) -> tuple[int, str, str]:
+    """The exit code, message and code of an unexpected error."""
     from nnzoo.config.registry import LOADED_PLUGINS, plugin_error
 
     if is_out_of_memory(error):
-        return ConfigError.exit_code, (
+        message = (
             "out of memory; train.batch_size, data.window, data.size and the model's "
             f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})"
         )
+        return ConfigError.exit_code, message, "E72"
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         file = f" {error.filename}" if error.filename else " the output"
-        return UsageError.exit_code, f"cannot write{file}: {error.strerror}"
+        return UsageError.exit_code, f"cannot write{file}: {error.strerror}", "E73"
     if isinstance(error, OSError) and error.errno == errno.EIO:  # reading or writing, or a terminal
         file = f" with {error.filename}" if error.filename else ": a disk, or the terminal, failed"
-        return UsageError.exit_code, f"input/output error{file}"
+        return UsageError.exit_code, f"input/output error{file}", "E73"
     blamed = plugin_error(error)
     if blamed is not None:
-        return blamed.exit_code, f"{blamed}\n--debug shows the traceback"
+        return blamed.exit_code, f"{blamed}\n--debug shows the traceback", blamed.code
     bug = "a bug in nnzoo"
     if LOADED_PLUGINS:
         bug += f", or in what {', '.join(sorted(LOADED_PLUGINS))} returned"
-    return 1, (
+    message = (
         f"internal error ({bug}): {type(error).__name__}: {error}\n"
         "run again with --debug and report what it shows"
     )
+    return 1, message, "E90"
 
 
 def note(text: str) -> None:
     """Write a note on stderr."""
-    sys.stderr.write(f"note: {escape_controls(text)}\n")
+    code = f" {text.code}" if isinstance(text, Note) else ""
+    sys.stderr.write(f"note{code}: {escape_controls(text)}\n")
 
 
 def load_torch() -> None:
@@ -251,10 +257,11 @@ def load_config_option(
     from nnzoo.config.load import load_config
 
     if positional is not None and option is not None:
-        raise UsageError("give the config once: as CONFIG, or with --config")
+        raise UsageError("give the config once: as CONFIG, or with --config", code="E01")
     source = positional if option is None else option
     if source is None:
         raise UsageError(
-            "missing config: nnzoo train --config cnn.yaml; 'nnzoo configs' lists the bundled ones"
+            "missing config: nnzoo train --config cnn.yaml; 'nnzoo configs' lists the bundled ones",
+            code="E01",
         )
     return load_config(source, [*(sets or []), *([f"seed={seed}"] if seed is not None else [])])

@@ -21,6 +21,7 @@ from nnzoo.cli.common import (
 )
 from nnzoo.errors import UsageError, shell_word
 from nnzoo.status import status
+from nnzoo.text import Note
 
 
 def eval_(
@@ -41,9 +42,9 @@ def eval_(
     from nnzoo.console import tables
 
     if (checkpoint is None) == (config is None):
-        raise UsageError("give either RUN or --config: nnzoo eval checkpoints/cnn")
+        raise UsageError("give either RUN or --config: nnzoo eval checkpoints/cnn", code="E01")
     if checkpoint is not None and seed is not None:
-        raise UsageError("--seed goes with --config: a RUN has its seed")
+        raise UsageError("--seed goes with --config: a RUN has its seed", code="E01")
     path, run_config = checkpoint, None
     if path is None:
         run_config = load_config_option(None, config, set_, seed)
@@ -52,7 +53,8 @@ def eval_(
         path = group if group.is_dir() and not path.is_dir() else path
         if not path.is_dir():
             raise UsageError(
-                f"no run in {path}; train first: nnzoo train --config {shell_word(config or '')}"
+                f"no run in {path}; train first: nnzoo train --config {shell_word(config or '')}",
+                code="E61",
             )
     load_torch()
     from nnzoo.device import choose_device
@@ -66,7 +68,7 @@ def eval_(
     for text in trained.dataset.cuts:
         note(text)
     if trained.data_changed:
-        note("the data has changed since the run was trained")
+        note(Note("W50", "the data has changed since the run was trained"))
     if json_:
         console.print_json(result)
         return

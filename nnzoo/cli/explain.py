@@ -57,7 +57,7 @@ def explain(
         sys.stdout.write(f"{code.id} {code.name}\n\n{code.meaning}\n")
         return
     if named.kind == "key":
-        raise UsageError(f"no explanation of a {named.kind} in '{language}' yet")
+        raise UsageError(f"no explanation of a {named.kind} in '{language}' yet", code="E03")
     walk = _walk(named, set_ or [], device)
     if json_:
         sys.stdout.write(f"{to_json(walk.figures)}\n")

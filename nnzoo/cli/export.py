@@ -49,7 +49,7 @@ def export(
 ) -> None:
     """Export the model, preprocessing included, for use in other programs."""
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
-        raise UsageError(f"--out: {out} is not a file in a folder that exists")
+        raise UsageError(f"--out: {out} is not a file in a folder that exists", code="E04")
     load_torch()
     import torch
 
@@ -92,4 +92,4 @@ def _outcome(format_: str, result: dict[str, Any], network: Network) -> str:
 def _check_free(*paths: Path) -> None:
     for path in paths:
         if path.exists():
-            raise UsageError(f"{path} exists; --force writes over it")
+            raise UsageError(f"{path} exists; --force writes over it", code="E04")

@@ -70,10 +70,14 @@ def generate(
 ) -> None:
     """Write text by a trained language model."""
     if checkpoint is None:
-        raise UsageError('missing run: nnzoo generate checkpoints/lstm_text --prompt "The "')
+        raise UsageError(
+            'missing run: nnzoo generate checkpoints/lstm_text --prompt "The "', code="E01"
+        )
     _check(length, temperature, top_k, seed)
     if json_ and stream:
-        raise UsageError("give one of the two: --json writes the text at the end, --stream at once")
+        raise UsageError(
+            "give one of the two: --json writes the text at the end, --stream at once", code="E01"
+        )
     load_torch()
     from nnzoo.config.formatting import to_json
     from nnzoo.device import choose_device
@@ -105,13 +109,19 @@ def generate(
 
 def _check(length: int, temperature: float, top_k: int, seed: int) -> None:
     if not 1 <= length <= MAX_LENGTH:
-        raise UsageError(f"--length: expected a number from 1 to {MAX_LENGTH:,}, got {length}")
+        raise UsageError(
+            f"--length: expected a number from 1 to {MAX_LENGTH:,}, got {length}", code="E02"
+        )
     if not (math.isfinite(temperature) and temperature >= 0):
-        raise UsageError(f"--temperature: expected a number of at least 0, got {temperature}")
+        raise UsageError(
+            f"--temperature: expected a number of at least 0, got {temperature}", code="E02"
+        )
     if top_k < 0:
-        raise UsageError(f"--top-k: expected a whole number of at least 0, got {top_k}")
+        raise UsageError(f"--top-k: expected a whole number of at least 0, got {top_k}", code="E02")
     if not 0 <= seed <= MAX_SEED:
-        raise UsageError(f"--seed: expected a whole number from 0 to 2^63 - 1, got {seed}")
+        raise UsageError(
+            f"--seed: expected a whole number from 0 to 2^63 - 1, got {seed}", code="E02"
+        )
 
 
 def _write(text: str, flush: bool) -> None:

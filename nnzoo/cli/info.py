@@ -21,7 +21,7 @@ def _print_registry(registry: Any, only: str | None, json_: bool, noun: str) -> 
     names = registry.names()
     if only is not None and only not in names:
         hint = did_you_mean(nearest_value(only, names), f"one of {', '.join(names)}")
-        raise UsageError(f"no {noun} '{only}'; {hint}")
+        raise UsageError(f"no {noun} '{only}'; {hint}", code="E03")
     chosen: dict[type, list[str]] = {}
     for name, entry in registry:
         if only in (None, name):
@@ -107,7 +107,7 @@ def configs(
         stem = name.removesuffix(".yaml")
         if stem not in headers:
             hint = did_you_mean(nearest(stem, headers), "'nnzoo configs' lists them")
-            raise UsageError(f"no bundled config '{name}'; {hint}")
+            raise UsageError(f"no bundled config '{name}'; {hint}", code="E03")
         headers = {stem: headers[stem]}
     if json_:
         sys.stdout.write(f"{to_json(headers)}\n")

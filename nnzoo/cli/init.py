@@ -12,6 +12,7 @@ import typer
 
 from nnzoo.cli.common import DebugOption
 from nnzoo.errors import UsageError, escape_controls, shell_word
+from nnzoo.text import labeled
 
 SourceArgument = Annotated[
     str,
@@ -97,11 +98,11 @@ def init(
     only_files = drop or series is not None
     if ((only_files or target or task) and not is_data) or (only_files and not data.is_file()):
         use = "for files, not for folders" if is_data else f"for data files; {source} is a config"
-        raise UsageError(f"--target, --drop, --task, --series and --table are {use}")
+        raise UsageError(f"--target, --drop, --task, --series and --table are {use}", code="E01")
     asked = {"recordings": recordings, "text": text_, "corpus": corpus}
     kinds = [name for name, is_asked in asked.items() if is_asked]
     if kinds and (not is_data or series is not None or len(kinds) > 1):
-        raise UsageError(f"--{kinds[0]} is for data, and in place of other kinds")
+        raise UsageError(f"--{kinds[0]} is for data, and in place of other kinds", code="E01")
     companions, notes = list[Path](), list[str]()
     if is_data:
         _check_free(out, force)
@@ -109,7 +110,9 @@ def init(
             kinds = ["series" if series else "table"]
         kind = cast(Kind, kinds[0]) if kinds else None
         if len(target or []) > 1 and kind not in (None, "table"):
-            raise UsageError(f"--target: several columns are for tables, not with --{kind}")
+            raise UsageError(
+                f"--target: several columns are for tables, not with --{kind}", code="E01"
+            )
         choices = Choices(target or [], drop or [], task, kind, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:
@@ -118,7 +121,7 @@ def init(
         companions = _companions(path)
     _write(out, text, companions, force)
     sys.stdout.write(f"{out}\n")
-    sys.stderr.write("".join(f"{escape_controls(note)}\n" for note in notes))
+    sys.stderr.write("".join(f"{escape_controls(labeled(note))}\n" for note in notes))
     sys.stderr.write(f"next: nnzoo train --config {shell_word(out)}\n")
 
 
@@ -136,7 +139,7 @@ def _is_data_source(source: str) -> bool:
         )
         return False
     if not is_data and data.suffix in (".csv", ".tsv", ".parquet", ".pq", ".ts", ".arff"):
-        raise UsageError(f"no file {data}")
+        raise UsageError(f"no file {data}", code="E30")
     return is_data
 
 
@@ -160,12 +163,14 @@ def _write(out: Path, text: str, companions: list[Path], force: bool) -> None:
         for companion, copy in copies.items():
             shutil.copyfile(companion, copy)
     except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+        raise UsageError(f"cannot write {out}: {error.strerror}", code="E04") from None
 
 
 def _check_free(path: Path, force: bool) -> None:
     if path.exists() and not force:
-        raise UsageError(f"{path} exists already; name another file, or --force replaces it")
+        raise UsageError(
+            f"{path} exists already; name another file, or --force replaces it", code="E04"
+        )
 
 
 def _is_terminal() -> bool:

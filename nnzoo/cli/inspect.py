@@ -21,6 +21,7 @@ from nnzoo.cli.common import (
 )
 from nnzoo.errors import UsageError
 from nnzoo.status import status
+from nnzoo.text import Note
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +76,7 @@ def inspect(
 ) -> None:
     """Draw what the network learned, and print a table of its layers."""
     if inputs and rows:
-        raise UsageError("give inputs or --row, not both")
+        raise UsageError("give inputs or --row, not both", code="E01")
     load_torch()
     from nnzoo import console
     from nnzoo.console import tables
@@ -140,9 +141,9 @@ def _available_split(trained: LoadedRun, split: str) -> str:
     used_split = available_split(trained.dataset, split)
     notes = list(trained.notes)
     if trained.data_changed:
-        notes.append("the data has changed since the run was trained")
+        notes.append(Note("W50", "the data has changed since the run was trained"))
     if used_split != split:
-        notes.append(f"there is no {split} split; these are training rows")
+        notes.append(Note("N45", f"there is no {split} split; these are training rows"))
     for text in notes:
         note(text)
     return used_split

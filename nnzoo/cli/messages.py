@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnzoo.errors import escape_controls
 from nnzoo.status import Advance
-from nnzoo.text import wrap_text
+from nnzoo.text import labeled, wrap_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -109,6 +109,7 @@ def issues(error: ConfigError) -> list[dict[str, Any]]:
                 "line": int(match[2]) if match else None,
                 "column": int(match[3]) if match else None,
                 "key": issue.path,
+                "code": issue.code,
                 "message": issue.message,
             }
         )
@@ -130,7 +131,7 @@ class StatusDisplay:
         self.num_tasks = 0
 
     def notice(self, text: str) -> None:
-        text = escape_controls(text)
+        text = escape_controls(labeled(text))
         with self.lock:
             if self.progress is not None:
                 self.progress.console.print(text, markup=False, soft_wrap=True)

@@ -79,14 +79,16 @@ def predict(
 ) -> None:
     """Predict labels or values for images and rows, or forecast a series."""
     if checkpoint is None:
-        raise UsageError("missing run and input: nnzoo predict checkpoints/cnn photos/")
+        raise UsageError("missing run and input: nnzoo predict checkpoints/cnn photos/", code="E01")
     if json_ and out is not None:
-        raise UsageError("give one of the two: --json writes to stdout, --out to a file")
+        raise UsageError(
+            "give one of the two: --json writes to stdout, --out to a file", code="E01"
+        )
     if steps is not None and steps < 1:
-        raise UsageError(f"--steps: expected a whole number of at least 1, got {steps}")
+        raise UsageError(f"--steps: expected a whole number of at least 1, got {steps}", code="E02")
     inputs = inputs or []
     if out is not None and any(_same(out, Path(path)) for path in inputs):
-        raise UsageError(f"--out {out} would replace an INPUT; name another file")
+        raise UsageError(f"--out {out} would replace an INPUT; name another file", code="E04")
     load_torch()
     from nnzoo.device import choose_device
     from nnzoo.predict.inputs import predict
@@ -113,7 +115,9 @@ def predict(
             predicted += len(batch)
             broken += len(batch.errors)
     if broken:
-        raise DataError(f"{broken:,} of {predicted + broken:,} images could not be read")
+        raise DataError(
+            f"{broken:,} of {predicted + broken:,} images could not be read", code="E48"
+        )
 
 
 def _check_forecasts(network: Network, checkpoint: Path) -> None:
@@ -121,7 +125,9 @@ def _check_forecasts(network: Network, checkpoint: Path) -> None:
     if network.data_spec.task != "forecasting":
         examples = {"image": "photos/", "tokens": "'some text'"}
         example = examples.get(network.data_spec.input.kind, "new.csv")
-        raise UsageError(f"missing input: nnzoo predict {shell_word(checkpoint)} {example}")
+        raise UsageError(
+            f"missing input: nnzoo predict {shell_word(checkpoint)} {example}", code="E07"
+        )
 
 
 def _reads_stdin(network: Network) -> bool:
@@ -156,7 +162,9 @@ def _destination(out: Path | None) -> Iterator[Callable[[str], object]]:
             yield file.write
         os.replace(temporary, out)
     except OSError as error:
-        raise UsageError(f"--out: cannot write {out}: {error.strerror or error}") from None
+        raise UsageError(
+            f"--out: cannot write {out}: {error.strerror or error}", code="E04"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

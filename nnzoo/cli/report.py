@@ -11,6 +11,7 @@ import typer
 from nnzoo.cli.common import DebugOption, DeviceOption, SetOption, load_torch, note
 from nnzoo.errors import UsageError
 from nnzoo.status import status
+from nnzoo.text import Note
 
 
 def report(
@@ -30,11 +31,11 @@ def report(
 ) -> None:
     """Write one HTML page about a run, or several runs side by side."""
     if set_ and len(runs) > 1:
-        raise UsageError("--set is for a single run, whose data have moved")
+        raise UsageError("--set is for a single run, whose data have moved", code="E01")
     folders = [path.resolve() for path in runs]
     repeated = [path for path in runs if folders.count(path.resolve()) > 1]
     if repeated:
-        raise UsageError(f"{repeated[0]} is given twice; each run once")
+        raise UsageError(f"{repeated[0]} is given twice; each run once", code="E01")
     load_torch()
     from nnzoo import file_io
     from nnzoo.device import choose_device
@@ -53,9 +54,9 @@ def report(
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
+        raise UsageError(f"cannot write {file}: {error.strerror}", code="E04") from None
     file_io.write(file, text.encode())
     for run in opened:
         if run.data_error:
-            note(f"{run.name}: left out what needs the data: {run.data_error}")
+            note(Note("N46", f"{run.name}: left out what needs the data: {run.data_error}"))
     sys.stdout.write(f"{file}\n")

@@ -25,7 +25,7 @@ from nnzoo.cli.common import (
 )
 from nnzoo.cli.process import gc_frozen, graceful_shutdown, interrupted, tune_process_memory
 from nnzoo.errors import DivergedError, NnzooError, UsageError, require, shell_word
-from nnzoo.text import format_metric
+from nnzoo.text import Note, format_metric
 
 if TYPE_CHECKING:
     from nnzoo.console import Output
@@ -145,9 +145,10 @@ def _default_space(
     if plain.sweep is not None or is_set:
         return [], []
     space = default_space(plain)
-    note = (
+    note = Note(
+        "N38",
         f"{plain.source} has no section 'sweep', so usual values are tried; to choose others, add and "
-        f"change:\n{section_text(space)}"
+        f"change:\n{section_text(space)}",
     )
     return [f"sweep.space={flow_yaml(space)}"], [note]
 

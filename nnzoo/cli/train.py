@@ -135,13 +135,16 @@ def _check_options(
         require("tensorboard", "train.tensorboard", "tensorboard")
     for option, count in (("--seeds", seeds), ("--folds", folds)):
         if count is not None and not 2 <= count <= MAX_MEMBERS:
-            raise UsageError(f"{option}: expected 2 to {MAX_MEMBERS:,}, got {count:,}")
+            raise UsageError(f"{option}: expected 2 to {MAX_MEMBERS:,}, got {count:,}", code="E02")
     if seeds is not None and folds is not None:
         raise UsageError(
-            "--seeds with --folds: one at a time; folds of another division: --set data.split.seed=1"
+            "--seeds with --folds: one at a time; folds of another division: --set data.split.seed=1",
+            code="E01",
         )
     if (seeds or folds) and not single_process:
-        raise UsageError("--seeds and --folds train in one process; start them without torchrun")
+        raise UsageError(
+            "--seeds and --folds train in one process; start them without torchrun", code="E01"
+        )
 
 
 def _open_group(config: RunConfig, seeds: int | None, folds: int | None, out: Path) -> Group | None:

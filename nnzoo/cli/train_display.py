@@ -15,9 +15,11 @@ from nnzoo.console import Output, tables
 from nnzoo.console.progress import ProgressBar, epoch_line
 from nnzoo.errors import DivergedError, shell_word
 from nnzoo.evaluation.observations import curve_observations
+from nnzoo.evaluation.thresholds import STATS_SAMPLES
 from nnzoo.evaluation.verdicts import baseline_lines
 from nnzoo.runs.run_group import Group, MemberOpened
 from nnzoo.status import status
+from nnzoo.text import codes_of, reworded
 from nnzoo.training.train_step import dry_run
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
@@ -60,8 +62,8 @@ class TrainDisplay:
             elif isinstance(event, DivergedError):
                 if self.group is None:
                     raise event
-                self.output.say(f"{self._prefix(i, ': ')}{event}", "red")
-                self.output.event("diverged", **self._label(i), error=str(event))
+                self.output.say(f"error {event.code}: {self._prefix(i, ': ')}{event}", "red")
+                self.output.event("diverged", **self._label(i), code=event.code, error=str(event))
             else:
                 self.steps[i] = event.step
                 if self.bar is not None:
@@ -83,7 +85,7 @@ class TrainDisplay:
         # The last note of a new run is that it starts: once is enough.
         notes = run.notes[:-1] if i and run.state == "new" else run.notes
         for note in notes:
-            self.output.say(f"{self._prefix(i, ': ')}{note}")
+            self.output.say(reworded(note, f"{self._prefix(i, ': ')}{note}"))
         if run.trainer.config.train.tensorboard and run.trainer.processes.is_main_process:
             from nnzoo.tensorboard import epoch_writer
 
@@ -98,7 +100,8 @@ class TrainDisplay:
         else:
             folders = [str(member.folder.path) for member in self.group.members]
             start = {"run_dir": str(self.group.path), "kind": self.group.kind, "runs": folders}
-        self.output.event("start", **start, config=self.config.to_dict(), notes=notes)
+        start |= {"config": self.config.to_dict(), "notes": notes, "note_codes": codes_of(notes)}
+        self.output.event("start", **start)
 
     def _open_bar(self, run: Run) -> None:
         if self.bar is not None:
@@ -152,9 +155,8 @@ class TrainDisplay:
             run.folder.rows(), trainer.state.best_epoch, trainer.config
         )
         remarks = observations + ([] if result is None else baseline_lines(result))
-        output.event(
-            "end", run_dir=str(run.folder.path), best=run.best(), test=result, remarks=remarks
-        )
+        said = {"remarks": remarks, "remark_codes": codes_of(remarks)}
+        output.event("end", run_dir=str(run.folder.path), best=run.best(), test=result, **said)
         if output.json or not output.verbose:
             return
         if result is not None:
@@ -263,13 +265,13 @@ def show_dry_run(output: Output, run: Run) -> None:
     """Take one step on the first rows and show the layers."""
     import torch
 
-    from nnzoo.evaluation import diagnostics, layer_stats
+    from nnzoo.evaluation import layer_stats
 
     announce(output, run)
     for note in run.notes:
         output.say(note)
     trainer, network = run.trainer, run.network
-    count = min(trainer.num_samples, trainer.config.train.batch_size, diagnostics.STATS_SAMPLES)
+    count = min(trainer.num_samples, trainer.config.train.batch_size, STATS_SAMPLES)
     x, _ = trainer.splits["train"].batch(torch.arange(count, device=network.device))
     layers = [layer.to_dict() for layer in layer_stats.collect_layer_stats(network, x).layers]
     dry_run(trainer)

@@ -102,7 +102,8 @@ class DownloadedOptions(DataOptions):
             return Path(self.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
         except RuntimeError:
             raise DataError(
-                "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
+                "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path",
+                code="E30",
             ) from None
 
     def check_download(self, name: str, download: bool, files: str = "") -> None:
@@ -110,12 +111,15 @@ class DownloadedOptions(DataOptions):
         elsewhere. files: what is missing."""
         missing = f"'{name}' is not in {self.folder}"
         if not download or self._is_offline:
-            raise DataError.at("data.root", f"{missing}; 'nnzoo train' downloads it{files}")
+            raise DataError.at(
+                "data.root", f"{missing}; 'nnzoo train' downloads it{files}", code="E30"
+            )
         if not self._may_write:
             raise DataError.at(
                 "data.root",
                 f"{missing}, and a config file names no folder to write to but its own and the working one; -s "
                 f"data.root={shell_word(self.folder)} downloads it there",
+                code="E30",
             )
 
     def offline(self) -> Self:

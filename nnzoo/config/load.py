@@ -51,7 +51,8 @@ def find_config(source: str) -> Path:
     `cnn.yaml` mean the same."""
     if source.lower().endswith(_DATA_FILES):
         raise UsageError(
-            f"{source} is data, not a config; write one for it: nnzoo init {shell_word(source)}"
+            f"{source} is data, not a config; write one for it: nnzoo init {shell_word(source)}",
+            code="E15",
         )
     name = source if source.endswith((".yaml", ".yml")) else f"{source}.yaml"
     candidates = [Path(source), Path(name)]
@@ -67,13 +68,15 @@ def find_config(source: str) -> Path:
         if source and Path(source).is_dir():
             raise UsageError(
                 f"{source} is a folder, not a config; if it holds your data: "
-                f"nnzoo init {shell_word(source)}"
+                f"nnzoo init {shell_word(source)}",
+                code="E15",
             )
     known = [path.stem for path in bundled_configs()]
     near = nearest(Path(name).stem, known)
     hint = did_you_mean(near, "'nnzoo configs' lists the bundled ones")
     raise UsageError(
-        f"no config '{shorten(source, 60)}': not a file, not in ./configs, not bundled; {hint}"
+        f"no config '{shorten(source, 60)}': not a file, not in ./configs, not bundled; {hint}",
+        code="E15",
     )
 
 
@@ -87,12 +90,12 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
         with path.open("rb") as file:
             text = file.read(yaml_parser.MAX_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}", code="E31") from None
     shown = _shown(path)
     document = yaml_parser.parse_yaml(text, shown)
     if document.value is None and not document.issues:
         document.issues.append(
-            ConfigIssue(shown, "", "the file is empty; 'nnzoo init cnn' writes one")
+            ConfigIssue(shown, "", "the file is empty; 'nnzoo init cnn' writes one", code="E10")
         )
     return parse(document, shown, overrides, folder=path.parent, default_name=path.stem)
 
@@ -163,11 +166,13 @@ class _Loader:
             sweep=sweep,
         )
 
-    def issue(self, path: yaml_parser.Path, message: str, at_key: bool = False) -> None:
-        self.issues.append(self.map.issue(path, message, at_key))
+    def issue(
+        self, path: yaml_parser.Path, message: str, at_key: bool = False, code: str = "E13"
+    ) -> None:
+        self.issues.append(self.map.issue(path, message, at_key, code))
 
     def override_issue(self, key: str, message: str) -> None:
-        self.issues.append(ConfigIssue("--set", key, message))
+        self.issues.append(ConfigIssue("--set", key, message, code="E10"))
 
     def rename_keys(self) -> None:
         """Replace former names of keys by the current ones, with a note."""
@@ -191,7 +196,9 @@ class _Loader:
             return
         parsed = yaml_parser.parse_yaml(value_text, "--set")
         if parsed.issues:
-            self.issues += [ConfigIssue("--set", key, issue.message) for issue in parsed.issues]
+            self.issues += [
+                ConfigIssue("--set", key, issue.message, code="E10") for issue in parsed.issues
+            ]
             return
         current = current_path(self.tree, path)
         if current != path:

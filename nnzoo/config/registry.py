@@ -98,9 +98,13 @@ class Registry:
         try:
             entry = plugin.load()
         except Exception as error:
-            raise UsageError(f"'{name}' comes from {plugin.value}, which fails: {error}") from error
+            raise UsageError(
+                f"'{name}' comes from {plugin.value}, which fails: {error}", code="E70"
+            ) from error
         if not isinstance(entry, Entry):
-            raise UsageError(f"'{name}' comes from {plugin.value}, which is no nnzoo.config.Entry")
+            raise UsageError(
+                f"'{name}' comes from {plugin.value}, which is no nnzoo.config.Entry", code="E70"
+            )
         return entry
 
     def __iter__(self) -> Iterator[tuple[str, Entry]]:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from nnzoo.config.options import Options, nested_options
 from nnzoo.config.registry import options_class
 from nnzoo.config.yaml_parser import Path, dotted
+from nnzoo.text import Note
 
 
 def former_keys(options: type[Options]) -> dict[Any, str]:
@@ -39,7 +40,9 @@ def nested_class(options: type[Options], key: Any, value: Any) -> type[Options] 
 
 def rename_note(where: str, old: Path, new: Path) -> str:
     """The note on a former name, read at a place of a file or in --set."""
-    return f"{where}  {dotted(old)} is now called {dotted(new)}; the old name keeps working"
+    return Note(
+        "N24", f"{where}  {dotted(old)} is now called {dotted(new)}; the old name keeps working"
+    )
 
 
 def rename_former_keys(tree: Mapping[str, Any], section: str) -> list[tuple[Path, Path]]:

@@ -79,7 +79,7 @@ def from_dict(values: dict[str, Any] | None, source: str) -> RunConfig:
     tree = {} if values is None else deepcopy(values)
     if not isinstance(tree, dict):
         text = "expected sections (data, model, optim, train) with their keys"
-        raise ConfigError(source, [ConfigIssue(source, "", text)])
+        raise ConfigError(source, [ConfigIssue(source, "", text, code="E10")])
     renamed = [pair for key in (*RUN_SECTIONS, "sweep") for pair in rename_former_keys(tree, key)]
     options, issues = validate_sections(tree)
     sweep = None
@@ -90,7 +90,11 @@ def from_dict(values: dict[str, Any] | None, source: str) -> RunConfig:
         issues += sweep_issues
     if issues:
         raise ConfigError(
-            source, [ConfigIssue(source, dotted(issue.path), issue.message) for issue in issues]
+            source,
+            [
+                ConfigIssue(source, dotted(issue.path), issue.message, code=issue.code)
+                for issue in issues
+            ],
         )
     notes = tuple(rename_note(source, *pair) for pair in renamed)
     return RunConfig(**options, source=source, notes=notes, sweep=sweep)

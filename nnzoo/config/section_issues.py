@@ -35,11 +35,12 @@ _NOUNS = {"data": "data source", "model": "model", "optim": "optimizer"}
 
 
 class Issue(NamedTuple):
-    """An issue whose place is not known yet. at_key: the key is to blame, not its value."""
+    """An issue whose place is not known yet. at_key: the key is to blame, not its value; code: of its kind."""
 
     path: Path
     message: str
     at_key: bool = False
+    code: str = "E13"
 
 
 def keys_of_file(tree: Mapping[str, Any]) -> dict[str, str]:
@@ -63,7 +64,7 @@ def file_issues(
         if is_known(key):
             continue
         hint = key_hint((key,), {name: name for name in SECTIONS}, keys_of_file(tree))
-        issues.append(Issue((key,), f"unknown key; {hint}", at_key=True))
+        issues.append(Issue((key,), f"unknown key; {hint}", at_key=True, code="E11"))
         section = SECTION_SYNONYMS.get(key.casefold()) or nearest(key, RUN_SECTIONS)
         if section in RUN_SECTIONS and section not in tree:
             misnamed[section] = key
@@ -98,7 +99,7 @@ def name_issue(raw: Any, section: str) -> Issue:
     names = ", ".join(REGISTRIES[section].names())
     if not isinstance(raw, dict):
         got = "" if raw is None else f", got {preview(raw)}"
-        return Issue((section,), f"expected a section with a 'name' ({names}){got}")
+        return Issue((section,), f"expected a section with a 'name' ({names}){got}", code="E14")
     name = raw.get("name")
     if isinstance(name, str):
         hint = did_you_mean(nearest_value(name, REGISTRIES[section].names()), f"one of {names}")
@@ -109,7 +110,7 @@ def name_issue(raw: Any, section: str) -> Issue:
         synonym = next((key for key in raw if KEY_SYNONYMS.get(key) == ("name",)), None)
         message = f"missing: one of {names}"
         message += f"; it is 'name', not '{synonym}'" if synonym else ""
-    return Issue((section, "name"), message)
+    return Issue((section, "name"), message, code="E14")
 
 
 @cache
@@ -141,7 +142,7 @@ class ErrorTranslator:
                 yield self.unknown_key(path)
             elif error_type == "missing":
                 text = node_at(self.schema, self.raw, path)["description"]
-                yield Issue((self.section, *path), f"missing: {text}")
+                yield Issue((self.section, *path), f"missing: {text}", code="E12")
             elif error_type == "field_error":
                 field = error.get("ctx", {}).get("field", "")
                 yield Issue((self.section, *path, *([field] if field else [])), error["msg"])
@@ -180,10 +181,12 @@ class ErrorTranslator:
         where = (self.section, *path)
         former = former_keys(self.class_at(path[:-1]))
         if path[-1] in former:
-            return Issue(where, f"'{former[path[-1]]}', its new name, is given, too", at_key=True)
+            return Issue(
+                where, f"'{former[path[-1]]}', its new name, is given, too", at_key=True, code="E11"
+            )
         known = {key: key for key in properties(self.schema, self.raw, path[:-1])} | former
         hint = key_hint(where, known, keys_of_file(self.tree))
-        return Issue(where, f"unknown key; {hint}", at_key=True)
+        return Issue(where, f"unknown key; {hint}", at_key=True, code="E11")
 
     def class_at(self, path: Path) -> type[Options]:
         """The options class of the mapping at a path; `Options` where several are possible."""
@@ -202,7 +205,7 @@ class ErrorTranslator:
         else:
             hint = value_hint(value["name"], node, self.schema)
             message = f"expected {message}, got {preview(value['name'])}{hint}"
-        return Issue((self.section, *path, "name"), message)
+        return Issue((self.section, *path, "name"), message, code="E14")
 
     def wrong_value(self, path: Path) -> Issue:
         value, node = self.value_at(path), node_at(self.schema, self.raw, path)

@@ -42,10 +42,12 @@ class SourceMap:
         self.values = {renamed(path): position for path, position in self.values.items()}
         self.overrides = {renamed(path) for path in self.overrides}
 
-    def issue(self, path: Path, message: str, at_key: bool = False) -> ConfigIssue:
+    def issue(
+        self, path: Path, message: str, at_key: bool = False, code: str = "E13"
+    ) -> ConfigIssue:
         """An issue with its place: of the value at a path or, with `at_key`, of its key."""
         where, position = self.locate(path, at_key)
-        return ConfigIssue(where, dotted(path), message, position)
+        return ConfigIssue(where, dotted(path), message, position, code)
 
     def locate(self, path: Path, at_key: bool = False) -> tuple[str, Position]:
         """The place as text ("cnn.yaml:7:3" or "--set") and as (line, column)."""

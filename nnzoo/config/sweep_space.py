@@ -198,7 +198,10 @@ def validate_sweep(tree: dict[str, Any], source: str) -> tuple[Sweep | None, lis
     base = {key: value for key, value in tree.items() if key not in ("sweep", "environment")}
     sweep = Sweep(options, base, source)
     if sweep.num_checks > MAX_CHECKS:
-        return None, [*issues, Issue(_SPACE, "too many values of keys inside each other")]
+        return None, [
+            *issues,
+            Issue(_SPACE, "too many values of keys inside each other", code="E22"),
+        ]
     fixed = _fixed_keys(tree)
     for key in options.space:
         issues += _key_issues(sweep, key, fixed)
@@ -227,7 +230,7 @@ def _storage_issues(raw: Any) -> list[Issue]:
     if not isinstance(storage, str) or not storage or storage_kind(storage):
         return []
     expected = "auto, a file *.db or *.log, or a URL (postgresql://…, mysql://…)"
-    return [Issue(("sweep", "storage"), f"expected {expected}, got {preview(storage)}")]
+    return [Issue(("sweep", "storage"), f"expected {expected}, got {preview(storage)}", code="E22")]
 
 
 def _fixed_keys(tree: dict[str, Any]) -> dict[str, str]:
@@ -246,13 +249,13 @@ def _key_issues(sweep: Sweep, key: str, fixed: dict[str, str]) -> list[Issue]:
         near = nearest(str(path[0]), SECTIONS) if path else None
         meant = near and f"{near}{key[len(str(path[0])) :]}"
         hint = did_you_mean(meant, "expected a key of the file, as in optim.lr")
-        return [Issue((*_SPACE, key), f"unknown key; {hint}", at_key=True)]
+        return [Issue((*_SPACE, key), f"unknown key; {hint}", at_key=True, code="E11")]
     reasons = [
         why for other, why in fixed.items() if f"{key}.".startswith((f"{other}.", f"{other}["))
     ]
     reasons += [_CHANGES_DATA] if key == "data" else []
     if reasons:
-        return [Issue((*_SPACE, key), f"cannot be searched: {reasons[0]}", at_key=True)]
+        return [Issue((*_SPACE, key), f"cannot be searched: {reasons[0]}", at_key=True, code="E22")]
     issues = _value_issues(sweep, key)
     if not issues:
         for other, why in fixed.items():
@@ -273,7 +276,7 @@ def _changes_fixed_key(sweep: Sweep, key: str, inner: str, why: str) -> list[Iss
                 f"{inner} is {preview(changed)} here and {preview(fixed)} in the file, and cannot be "
                 f"searched: {why}"
             )
-            issues.append(Issue((*_SPACE, key, i), message))
+            issues.append(Issue((*_SPACE, key, i), message, code="E22"))
     return issues
 
 
@@ -297,7 +300,7 @@ def _value_issues(sweep: Sweep, key: str) -> list[Issue]:
         for i, text in enumerate(texts):
             if text in texts[:i]:
                 message = f"given twice; the same as value {texts.index(text) + 1}"
-                issues.append(Issue((*where, i), message))
+                issues.append(Issue((*where, i), message, code="E22"))
     else:
         samples = {"low": values.low, "high": values.high}
         if values.step is not None and not float(values.step).is_integer():
@@ -311,8 +314,13 @@ def _value_issues(sweep: Sweep, key: str) -> list[Issue]:
         # The key itself is to blame, or there is only one value.
         at_key = first[0].startswith("unknown key")
         at_value = not at_key and len(reasons) == 1
-        return [*issues, Issue((*where, first_name) if at_value else where, first[0], at_key)]
-    issues += [Issue((*where, name), texts[0]) for name, texts in reasons.items() if texts]
+        return [
+            *issues,
+            Issue((*where, first_name) if at_value else where, first[0], at_key, "E22"),
+        ]
+    issues += [
+        Issue((*where, name), texts[0], code="E22") for name, texts in reasons.items() if texts
+    ]
     if isinstance(values, RangeOptions) and not any(reasons.values()):
         bounds = (values.low, values.high, values.step or 0)
         whole = all(float(bound).is_integer() for bound in bounds)
@@ -358,10 +366,14 @@ def _grid_issues(sweep: Sweep) -> list[Issue]:
     for key, values in sweep.options.space.items():
         where = (*_SPACE, key)
         if isinstance(values, RangeOptions) and values.log:
-            issues.append(Issue((*where, "log"), "not with a grid; list the values instead"))
+            issues.append(
+                Issue((*where, "log"), "not with a grid; list the values instead", code="E22")
+            )
         elif isinstance(values, RangeOptions) and not values.step and key not in sweep.integer_keys:
-            issues.append(Issue(where, "a grid needs a 'step' here, or a list of values"))
+            issues.append(
+                Issue(where, "a grid needs a 'step' here, or a list of values", code="E22")
+            )
     if not issues and sweep.grid_size > MAX_TRIALS:
         message = f"{sweep.grid_size:,} combinations; at most {MAX_TRIALS:,}"
-        issues.append(Issue(_SPACE, message))
+        issues.append(Issue(_SPACE, message, code="E22"))
     return issues

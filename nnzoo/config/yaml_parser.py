@@ -88,7 +88,7 @@ def parse_yaml(text: str | bytes, source: str) -> Document:
     data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
     if len(data) > MAX_BYTES:
         message = f"larger than {MAX_BYTES:,} bytes; that is no config"
-        document.issues.append(ConfigIssue(source, "", message))
+        document.issues.append(ConfigIssue(source, "", message, code="E10"))
         return document
     try:
         composer = _Composer(data.decode("utf-8-sig"))
@@ -120,7 +120,9 @@ def parse_yaml(text: str | bytes, source: str) -> Document:
 
 
 def _issue(source: str, position: Position, path: Path, message: str) -> ConfigIssue:
-    return ConfigIssue(f"{source}:{position[0]}:{position[1]}", dotted(path), message, position)
+    return ConfigIssue(
+        f"{source}:{position[0]}:{position[1]}", dotted(path), message, position, code="E10"
+    )
 
 
 def _marked_issue(source: str, error: yaml.MarkedYAMLError) -> ConfigIssue:

@@ -15,7 +15,7 @@ from rich.text import Text as _RichText
 
 from nnzoo.config.formatting import to_json
 from nnzoo.errors import escape_controls
-from nnzoo.text import wrap_text
+from nnzoo.text import labeled, wrap_text
 
 
 class Text(_RichText):
@@ -106,7 +106,7 @@ class Output:
     def line(self, text: str, style: str = "") -> None:
         """Print text that may be a command on stderr as it is, unless silent."""
         if self.verbose:
-            self.stderr.print(text, style=style, markup=False, soft_wrap=True)
+            self.stderr.print(labeled(text), style=style, markup=False, soft_wrap=True)
 
     def event(self, name: str, **values: Any) -> None:
         """Write an event as a line of JSON, where JSON is asked for."""
@@ -122,6 +122,7 @@ def print_json(value: Any) -> None:
 
 def print_text(console: Console, text: str, style: str = "", hang: int = 2) -> None:
     """Print text, wrapped at words on a terminal; continuation lines are indented by `hang` columns."""
+    text = labeled(text)
     lines = wrap_text(text, console.width, hang) if console.is_terminal else text
     console.print(lines, style=style, markup=False, soft_wrap=True)
 

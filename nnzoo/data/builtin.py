@@ -44,7 +44,9 @@ _COLUMNS = {
 def _file(name: str) -> Path:
     result = find_spec("sklearn")
     if result is None or result.origin is None:
-        raise DataError("this data set comes with scikit-learn: pip install scikit-learn")
+        raise DataError(
+            "this data set comes with scikit-learn: pip install scikit-learn", code="E05"
+        )
     return Path(result.origin).parent / "datasets" / "data" / name
 
 

@@ -16,7 +16,7 @@ from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, sliding_windows
 from nnzoo.data.tokenizer import UNKNOWN, UNKNOWN_ID, Tokenizer, Unit
 from nnzoo.errors import DataError
-from nnzoo.text import plural
+from nnzoo.text import Note, plural
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,24 @@ def make_corpus(
             tokenizer=tokenizer,
         )
     splits: dict[str, Split] = {}
-    cuts = []
+    cuts: list[str] = []
     for name, part in parts.items():
         ids = torch.from_numpy(encode(tokenizer, part))
         if len(ids) <= options.window:
             raise DataError.at(
                 "data.window",
                 f"the {name} part has {plural(len(ids), 'token')}; a window takes {options.window} and one that follows",
+                code="E45",
             )
         splits[name] = CorpusSplit(ids, options.window)
         unknown = int((ids == UNKNOWN_ID).sum()) if options.tokens != "bytes" else 0
         if unknown:
             cuts.append(
-                f"{unknown:,} of {len(ids):,} tokens of the {name} part ({unknown / len(ids):.2%}) are not in the "
-                f"vocabulary and read as {UNKNOWN}"
+                Note(
+                    "N20",
+                    f"{unknown:,} of {len(ids):,} tokens of the {name} part ({unknown / len(ids):.2%}) are not in the "
+                    f"vocabulary and read as {UNKNOWN}",
+                )
             )
     sizes = ", ".join(f"{len(part.tensors()[0]):,} {name}" for name, part in splits.items())
     notes = [*notes, f"{options.tokens}: {sizes}; vocabulary of {tokenizer.size:,}"]
@@ -115,7 +119,7 @@ def _cut(text: str, options: RunningTextOptions) -> dict[str, str]:
     ends = [round(size * (1 - split.val - split.test)), round(size * (1 - split.test)), size]
     if split.val + split.test >= 1 or not ends[0]:
         raise DataError.at(
-            "data.split", "the fractions of validation and test leave no text to train"
+            "data.split", "the fractions of validation and test leave no text to train", code="E43"
         )
     if options.tokens == "words":
         ends = [_next_blank(text, end) for end in ends]

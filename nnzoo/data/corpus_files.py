@@ -8,7 +8,7 @@ from pathlib import Path
 from nnzoo.config.text_options import CorpusOptions
 from nnzoo.data.tokenizer import Unit
 from nnzoo.errors import DataError
-from nnzoo.text import plural
+from nnzoo.text import Note, plural
 
 MAX_BYTES = 1 << 29
 """Of all files together; a character takes about ten times as much memory while it is read."""
@@ -26,21 +26,25 @@ def read_corpus(path: str, unit: Unit) -> tuple[str, list[str]]:
     size = sum(file.stat().st_size for file in files)
     if size > MAX_BYTES:
         raise DataError.at(
-            "data.path", f"{path} has {size:,} bytes of text; at most {MAX_BYTES:,} are read"
+            "data.path",
+            f"{path} has {size:,} bytes of text; at most {MAX_BYTES:,} are read",
+            code="E34",
         )
     text = "\n".join(_read_file(file, unit) for file in files)
-    notes = []
+    notes: list[str] = []
     if root.is_dir():
-        notes.append(f"{plural(len(files), 'text file')} of {path}, in the order of their names")
+        notes.append(
+            Note("N16", f"{plural(len(files), 'text file')} of {path}, in the order of their names")
+        )
     if unit != "bytes" and "\r\n" in text:
         text = text.replace("\r\n", "\n")
-        notes.append("line ends of Windows were read as line feeds")
+        notes.append(Note("N03", "line ends of Windows were read as line feeds"))
     return text, notes
 
 
 def _text_files(root: Path) -> Iterator[Path]:
     if not root.exists():
-        raise DataError.at("data.path", f"there is no {root}")
+        raise DataError.at("data.path", f"there is no {root}", code="E30")
     if not root.is_dir():
         yield root
         return
@@ -50,7 +54,7 @@ def _text_files(root: Path) -> Iterator[Path]:
         if file.is_file() and not any(part.startswith(".") for part in file.relative_to(root).parts)
     )
     if not files:
-        raise DataError.at("data.path", f"{root} holds no .txt file")
+        raise DataError.at("data.path", f"{root} holds no .txt file", code="E30")
     yield from files
 
 
@@ -58,7 +62,9 @@ def _read_file(file: Path, unit: Unit) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise DataError.at("data.path", f"{file} cannot be read: {error.strerror}") from None
+        raise DataError.at(
+            "data.path", f"{file} cannot be read: {error.strerror}", code="E31"
+        ) from None
     if unit == "bytes":
         return data.decode("utf-8", "surrogateescape")
     encoding = next((codec for mark, codec in MARKS.items() if data.startswith(mark)), "utf-8")
@@ -69,11 +75,13 @@ def _read_file(file: Path, unit: Unit) -> str:
             "data.path",
             f"{file} is not UTF-8: byte {data[error.start]:#04x} at position {error.start:,}; convert it, or read it "
             "as it is with data.tokens: bytes",
+            code="E35",
         ) from None
     if "\0" in text:
         raise DataError.at(
             "data.path",
             f"{file} is not a text file (it holds zero bytes); data.tokens: bytes reads any file",
+            code="E32",
         )
     return text
 

@@ -340,6 +340,7 @@ def check_memory(size: int, what: str, key: str, hint: str) -> None:
             key,
             f"{what} would take {size / 1e9:,.1f} GB, and this machine has {total_memory() / 1e9:,.1f} GB; "
             f"{hint}",
+            code="E53",
         )
 
 

@@ -18,7 +18,7 @@ from nnzoo.data.row_split import split_rows
 from nnzoo.data.row_values import RoleColumn, read_order, read_parts, read_weights
 from nnzoo.data.time_split import split_in_order
 from nnzoo.errors import DataError
-from nnzoo.text import plural, shorten
+from nnzoo.text import Note, plural, shorten
 
 Array = np.ndarray[Any, Any]
 _LATER = {"train": 0, "val": 1, "test": 2}
@@ -77,7 +77,9 @@ def divide(parts: Mapping[str, PartRows], data: Any, classes: Array | None = Non
     train, notes = parts["train"], list[str]()
     if split.folds is not None and "val" in parts:
         raise DataError.at(
-            "data.split.folds", "the validation rows have a file or folder of their own here"
+            "data.split.folds",
+            "the validation rows have a file or folder of their own here",
+            code="E43",
         )
     held = {name: 0 for name in ("val", "test") if name in parts and hasattr(split, name)}
     split = split.model_copy(update=held)
@@ -123,14 +125,17 @@ def _weighted(division: Division, parts: Mapping[str, PartRows], data: Any) -> D
             )
         else:
             notes.append(
-                f"{one.source} has no column '{data.weight}': its rows count alike (data.weight)"
+                Note(
+                    "N09",
+                    f"{one.source} has no column '{data.weight}': its rows count alike (data.weight)",
+                )
             )
     rows = dict(division.rows)
     positive = read["train"][rows["train"]] > 0
     rows["train"] = rows["train"][positive]
     if not positive.all():
         left_out = plural(int((~positive).sum()), "training row")
-        notes.append(f"{left_out} of weight 0 left out (data.weight)")
+        notes.append(Note("N07", f"{left_out} of weight 0 left out (data.weight)"))
     division = division._replace(rows=rows, notes=notes)
     weights = {
         part: read[file][index]
@@ -140,7 +145,9 @@ def _weighted(division: Division, parts: Mapping[str, PartRows], data: Any) -> D
     for part in ("train", *weights):
         if part not in weights or not weights[part].any():
             raise DataError.at(
-                ROLE_KEYS["weight"], f"'{data.weight}' is 0 in every {part} row; some must count"
+                ROLE_KEYS["weight"],
+                f"'{data.weight}' is 0 in every {part} row; some must count",
+                code="E42",
             )
     return division._replace(weights=weights)
 
@@ -174,8 +181,11 @@ def _ranks(
             early = int((read[part] < read["train"].max(initial=read["train"][0])).sum())
             if early:
                 notes.append(
-                    f"{early:,} of {plural(len(parts[part]), 'row')} of {parts[part].source} are earlier than the latest "
-                    f"of {train.source} (data.split.by)"
+                    Note(
+                        "W46",
+                        f"{early:,} of {plural(len(parts[part]), 'row')} of {parts[part].source} are earlier than the latest "
+                        f"of {train.source} (data.split.by)",
+                    )
                 )
     rank["train"] = read["train"]
     return rank, notes
@@ -204,7 +214,12 @@ def _without_copies(
         for part, first in stays.items()
         if not first.all()
     ]
-    notes = [f"left out as copies of other rows: {', '.join(lost)} (data.split.duplicates: drop)"]
+    notes: list[str] = [
+        Note(
+            "N07",
+            f"left out as copies of other rows: {', '.join(lost)} (data.split.duplicates: drop)",
+        )
+    ]
     return {part: np.flatnonzero(first) for part, first in stays.items()}, notes if lost else []
 
 
@@ -233,13 +248,14 @@ def _split_by_column(
                 key,
                 f"{name} says {part} in {plural(len(rows[part]), 'row')}, but {parts[part].source} has the {part} rows; "
                 "leave one of them out",
+                code="E43",
             )
     train = rows["train"]
     if not len(train):
-        raise DataError.at(key, f"{name} says train in no row; nothing can be learned")
-    notes = []
+        raise DataError.at(key, f"{name} says train in no row; nothing can be learned", code="E43")
+    notes: list[str] = []
     if len(rows["val"]) and split.folds is not None:
-        raise DataError.at("data.split.folds", f"{name} has validation rows of its own")
+        raise DataError.at("data.split.folds", f"{name} has validation rows of its own", code="E43")
     if not len(rows["val"]) and (split.val or split.folds is not None):
         drawn = split_rows(
             len(train),
@@ -250,11 +266,14 @@ def _split_by_column(
         )
         rows |= {part: train[index] for part, index in drawn.items()}
         notes.append(
-            f"{name} says val in no row: {len(rows['val']):,} of its {plural(len(train), 'training row')} validate "
-            "(data.split.val)"
+            Note(
+                "N15",
+                f"{name} says val in no row: {len(rows['val']):,} of its {plural(len(train), 'training row')} validate "
+                "(data.split.val)",
+            )
         )
     if not len(rows["test"]) and "test" not in parts:
-        notes.append(f"{name} says test in no row: nothing is tested")
+        notes.append(Note("N15", f"{name} says test in no row: nothing is tested"))
     return rows, notes
 
 

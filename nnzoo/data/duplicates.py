@@ -10,7 +10,7 @@ import numpy as np
 
 from nnzoo.data.columns.labels import clean_label
 from nnzoo.data.columns.values import MISSING, to_text
-from nnzoo.text import plural
+from nnzoo.text import Note, plural
 
 if TYPE_CHECKING:
     import pandas
@@ -134,7 +134,7 @@ def duplicate_notes(
         repeated = len(whole) - len(np.unique(whole))
         verb = "repeats" if repeated == 1 else "repeat"
         texts[:0] = [f"{plural(repeated, unit)} {verb} another {how}"] * bool(repeated)
-    return ["; ".join(texts)] if texts else []
+    return [Note("W40", "; ".join(texts))] if texts else []
 
 
 def _with_other_targets(codes: Mapping[str, Array], targets: Mapping[str, Array], part: str) -> int:

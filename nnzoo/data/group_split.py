@@ -156,6 +156,7 @@ def check_division(
         raise DataError.at(
             key,
             f"{about} cannot be divided into {len(rows)} parts ({', '.join(rows)}), each with groups of its own",
+            code="E43",
         )
     for part, index in rows.items():
         distance = abs(len(index) - targets[part])
@@ -166,4 +167,5 @@ def check_division(
                 key,
                 f"{about} cannot be divided so: {part} would have {len(index):,} rows, {targets[part]:,.0f} were "
                 "asked for; hold out other fractions, or fewer folds",
+                code="E43",
             )

@@ -21,7 +21,7 @@ from nnzoo.data.image_files.part import DecodedPart, decoding_notes, duplicate_n
 from nnzoo.data.image_files.split_names import PARTS
 from nnzoo.data.image_files.tree import image_paths, relative_paths
 from nnzoo.data.labeled_images import image_format, load_labeled
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural
 
 # At most so many images of a folder with other issues are decoded, to name the broken ones with them.
 MAX_CHECKED, MAX_NAMED = 20_000, 10
@@ -118,12 +118,12 @@ def _absent_notes(
 ) -> list[str]:
     """Classes that a split of the training folder has no image of, in a line for each split."""
     counts = np.bincount(y, minlength=len(labels))
-    notes = []
+    notes: list[str] = []
     for split, index in rows.items():
         absent = np.flatnonzero((np.bincount(y[index], minlength=len(labels)) == 0) & (counts > 0))
         if len(index) and len(absent):
             shown = list_some([f"'{labels[i]}' ({counts[i]:,} in all)" for i in absent])
-            notes.append(f"too few images for all splits: {split} has none of {shown}")
+            notes.append(Note("W47", f"too few images for all splits: {split} has none of {shown}"))
     return notes
 
 

@@ -29,7 +29,7 @@ from nnzoo.data.image_files.decode import BITS
 from nnzoo.data.image_files.labels_file import read_labels_file, rows_with_targets, target_options
 from nnzoo.data.image_files.part import DecodedPart, decoding_notes, duplicate_notes
 from nnzoo.data.image_files.tree import relative_paths
-from nnzoo.text import list_some, quoted_name
+from nnzoo.text import Note, list_some, quoted_name
 
 if TYPE_CHECKING:
     import pandas
@@ -115,4 +115,4 @@ def _unknown_notes(frame: pandas.DataFrame, division: Division, spec: DataSpec) 
 def _unused_notes(frame: pandas.DataFrame, used: set[str]) -> list[str]:
     others = [quoted_name(str(name)) for name in frame.columns if name not in used]
     listed = list_some(others, 6, counted=True)
-    return [f"not used: {listed}; the network sees the images alone"] if others else []
+    return [Note("N09", f"not used: {listed}; the network sees the images alone")] if others else []

@@ -80,13 +80,14 @@ def _find(
         with status(f"downloading {options.name}"):
             download(files)
     except CheckpointError as error:  # of the write, which names the file
-        raise DataError.at("data.root", f"'{options.name}': {error}") from None
+        raise DataError.at("data.root", f"'{options.name}': {error}", code="E52") from None
     except (OSError, tarfile.TarError, ValueError) as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
         raise DataError.at(
             "data.root",
             f"'{options.name}' is not in {options.folder} and its download failed ({reason}). Place the files by "
             f"hand: {expected}; or name their folder with data.root or NNZOO_DATA",
+            code="E52",
         ) from None
 
 

@@ -26,13 +26,17 @@ def read_dataset(config: RunConfig, spec: DataSpec | None = None) -> Dataset:
     with status("reading the data"):
         dataset: Dataset = entry.load()(options, spec)
     if len(dataset.splits["train"]) < 2:
-        raise DataError.at("data.split", "one training row is not enough; hold out fewer")
+        raise DataError.at(
+            "data.split", "one training row is not enough; hold out fewer", code="E43"
+        )
     if dataset.spec.is_classification:
         labels = dataset.spec.labels
         present = torch.bincount(dataset.splits["train"].targets(), minlength=len(labels))
         if (present > 0).sum() < 2:
             raise DataError.at(
-                _target_key(config), "the training rows have one class; nothing can be learned"
+                _target_key(config),
+                "the training rows have one class; nothing can be learned",
+                code="E40",
             )
         for name, split in dataset.splits.items():
             unseen = (present[split.targets().unique()] == 0).nonzero()
@@ -41,6 +45,7 @@ def read_dataset(config: RunConfig, spec: DataSpec | None = None) -> Dataset:
                 raise DataError.at(
                     "data.split",
                     f"the {name} split has the label '{label}' that no training row has",
+                    code="E41",
                 )
     if dataset.spec.task == "multilabel":
         missing = (dataset.splits["train"].targets().sum(0) == 0).nonzero()
@@ -49,6 +54,7 @@ def read_dataset(config: RunConfig, spec: DataSpec | None = None) -> Dataset:
             raise DataError.at(
                 _target_key(config),
                 f"no training row has the label '{label}'; leave it out, or hold out fewer rows (data.split)",
+                code="E40",
             )
     return dataset
 

@@ -24,7 +24,7 @@ from nnzoo.data.recording_files.recording import Recordings
 from nnzoo.data.sequences import SequenceSplit
 from nnzoo.data.ucr import find_problem
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, quoted_name
+from nnzoo.text import Note, list_some, plural, quoted_name, reworded
 
 
 def load_recordings(options: RecordingsOptions, spec: DataSpec | None = None) -> Dataset:
@@ -42,7 +42,7 @@ def load_recordings(options: RecordingsOptions, spec: DataSpec | None = None) ->
         )
         if len(read) > 1 or "test" in parts:
             raise DataError.at(
-                "data.test_path", "the test recordings have a folder of their own here"
+                "data.test_path", "the test recordings have a folder of their own here", code="E43"
             )
         parts["test"] = read["train"]
     return _dataset(parts, options, options.task, spec)
@@ -94,9 +94,15 @@ def _dataset(
     names = {part: one.names for part, one in chosen.items()}
     notes += division.notes
     several = len(parts) > 1
-    cuts = [f"{part}: {cut}" if several else cut for part, one in parts.items() for cut in one.cuts]
+    cuts = [
+        reworded(cut, f"{part}: {cut}") if several else cut
+        for part, one in parts.items()
+        for cut in one.cuts
+    ]
     of_files = [
-        f"{one.source}: {note}" if several and not note.startswith(one.source) else note
+        reworded(note, f"{one.source}: {note}")
+        if several and not note.startswith(one.source)
+        else note
         for one in parts.values()
         for note in one.notes
     ]
@@ -150,7 +156,9 @@ def align(recordings: Recordings, channels: list[str]) -> Recordings:
         return recordings
     if recordings.named and set(channels) <= set(recordings.channels):
         others = [quoted_name(name) for name in recordings.channels if name not in channels]
-        note = f"not used, training has no such channels: {list_some(others, 6, counted=True)}"
+        note = Note(
+            "N09", f"not used, training has no such channels: {list_some(others, 6, counted=True)}"
+        )
         chosen = recordings.with_channels(channels)
         return replace(chosen, notes=[*chosen.notes, note]) if others else chosen
     unnamed = not recordings.named or all(map(str.isdecimal, channels))
@@ -161,7 +169,9 @@ def align(recordings: Recordings, channels: list[str]) -> Recordings:
         for names in (recordings.channels, channels)
     ]
     raise DataError.at(
-        "data.path", f"{recordings.source} has {shown[0]}; training has {shown[1]} (data.channels)"
+        "data.path",
+        f"{recordings.source} has {shown[0]}; training has {shown[1]} (data.channels)",
+        code="E46",
     )
 
 
@@ -178,6 +188,7 @@ def check_shape(recordings: Recordings, spec: DataSpec) -> None:
             "data.path",
             f"expected {plural(steps, 'time step')}, {name} of {recordings.source} has {length:,}{more}; train "
             f"with data.length: {steps}, which resamples every recording to that",
+            code="E46",
         )
 
 
@@ -193,13 +204,16 @@ def _with_target(recordings: Recordings, words: Sequence[str], notes: list[str])
     rows = [i for i, text in enumerate(texts) if text is not None and text not in missing]
     if not rows:
         raise DataError.at(
-            "data.target", f"{recordings.source} has no target; nothing can be learned"
+            "data.target", f"{recordings.source} has no target; nothing can be learned", code="E40"
         )
     if len(rows) < len(texts):
         first = next(i for i, text in enumerate(texts) if text is None or text in missing)
         notes.append(
-            f"{recordings.source}: {len(texts) - len(rows):,} of {plural(len(texts), 'recording')} have no "
-            f"target and are left out, first {recordings.names[first]}"
+            Note(
+                "N07",
+                f"{recordings.source}: {len(texts) - len(rows):,} of {plural(len(texts), 'recording')} have no "
+                f"target and are left out, first {recordings.names[first]}",
+            )
         )
     return recordings.select(np.array(rows, dtype=np.int64))
 

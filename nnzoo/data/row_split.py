@@ -40,7 +40,9 @@ def split_rows(
     if sum(target_values.values()) >= total:
         held = " + ".join(f"{count} {name}" for name, count in target_values.items())
         raise DataError.at(
-            "data.split", f"{held} of {total} rows leave none to train on; hold out fewer"
+            "data.split",
+            f"{held} of {total} rows leave none to train on; hold out fewer",
+            code="E43",
         )
     rng = np.random.default_rng([options.seed, 0x5917])
     if groups is not None:
@@ -57,7 +59,9 @@ def split_rows(
         cuts = np.linspace(start, total, options.folds + 1).round().astype(int)
         if len(np.unique(cuts)) < len(cuts):
             raise DataError.at(
-                "data.split.folds", f"{total - start} rows do not fill {options.folds} parts"
+                "data.split.folds",
+                f"{total - start} rows do not fill {options.folds} parts",
+                code="E43",
             )
         start, end = cuts[options.fold - 1], cuts[options.fold]
     parts["val"] = order[start:end]
@@ -109,6 +113,7 @@ def split_time(total: int, options: TimeSplit) -> dict[str, range]:
         raise DataError.at(
             "data.split",
             f"{train} + {val} + {test} time steps do not fit into the {total} of the file",
+            code="E43",
         )
     return {
         "train": range(train),

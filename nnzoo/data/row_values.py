@@ -38,6 +38,7 @@ class RoleColumn(NamedTuple):
             raise DataError.at(
                 ROLE_KEYS[self.role],
                 f"{self.source}: '{self.name}' {what} in {list_some(places, 5)}{more}; {hint}",
+                code="E42",
             )
 
     def refuse_empty(self, hint: str) -> None:

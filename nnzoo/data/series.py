@@ -23,7 +23,7 @@ from nnzoo.data.timestamps.gaps import NumericColumns, fill_gaps, first_complete
 from nnzoo.data.timestamps.index import TimeFormat, TimeIndex
 from nnzoo.data.timestamps.time_columns import row_number
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -61,7 +61,7 @@ def windows(
     reasons = [_too_short(one, window, horizon, options.split) for one in series]
     kept = [one for one, reason in zip(series, reasons, strict=True) if reason is None]
     if not kept:
-        raise DataError.at("data.window", str(reasons[0]))
+        raise DataError.at("data.window", str(reasons[0]), code="E45")
     starts, notes = _window_starts(kept, options)
     splits = _window_splits(kept, starts, len(targets), window, horizon)
     spec = DataSpec(
@@ -124,15 +124,18 @@ def _window_starts(
                 reason = _few_steps(one, part, len(steps), window, horizon)
                 without[part].append((one.name, reason))
         offset += len(one.values)
-    notes = []
+    notes: list[str] = []
     for part, reasons in without.items():
         if reasons and not starts[part]:
-            raise DataError.at("data.window", reasons[0][1])
+            raise DataError.at("data.window", reasons[0][1], code="E45")
         if reasons:
             names = _names([name for name, _ in reasons])
             notes.append(
-                f"{len(reasons):,} of {len(series):,} series without {part} rows ({names}): too few time "
-                f"steps there for window {window} and horizon {horizon}"
+                Note(
+                    "N19",
+                    f"{len(reasons):,} of {len(series):,} series without {part} rows ({names}): too few time "
+                    f"steps there for window {window} and horizon {horizon}",
+                )
             )
     return {part: np.concatenate(arrays) for part, arrays in starts.items() if arrays}, notes
 
@@ -166,8 +169,11 @@ def _left_out(short: list[Series], total: int, window: int, horizon: int) -> lis
     lengths = [f"{one.name} ({len(one.values)} time steps)" for one in short]
     verb = "is" if len(short) == 1 else "are"
     return [
-        f"{len(short):,} of {total:,} series {verb} left out, too short to train with window {window} "
-        f"and horizon {horizon}: {_names(lengths)}"
+        Note(
+            "N19",
+            f"{len(short):,} of {total:,} series {verb} left out, too short to train with window {window} "
+            f"and horizon {horizon}: {_names(lengths)}",
+        )
     ]
 
 
@@ -256,7 +262,9 @@ def _covariates(
     taken = [*axis.columns, *group_columns(frame, options.group), *targets]
     others = [name for name in frame.columns if name not in taken]
     counting = [name for name in others if row_number(frame, name)]
-    notes = [f"column '{name}' counts the rows and is left out" for name in counting]
+    notes: list[str] = [
+        Note("N08", f"column '{name}' counts the rows and is left out") for name in counting
+    ]
     odd = [
         name
         for name in others
@@ -266,7 +274,7 @@ def _covariates(
     text = [name for name, column in result.items() if not column.numbers]
     if text:
         listed = ", ".join(f"'{shorten(name)}' ({result[name].role})" for name in text)
-        notes.append(f"no numbers, and left out of the covariates: {listed}")
+        notes.append(Note("N08", f"no numbers, and left out of the covariates: {listed}"))
     return [name for name in others if name not in (*counting, *text)], notes
 
 
@@ -316,7 +324,8 @@ def read_histories(
     for spec in features:
         if spec.name not in frame.columns:
             raise DataError(
-                f"{source}: column '{spec.name}' is missing; the network was trained with it"
+                f"{source}: column '{spec.name}' is missing; the network was trained with it",
+                code="E54",
             )
     axis = describe_time(frame, options, [spec.name for spec in features])
     axis.check()
@@ -338,13 +347,14 @@ def _long_enough(
         name, values = next(iter(series.items()))
         which = f" of '{shorten(name)}'" if name else ""
         raise DataError(
-            f"{source} has {len(values):,} time steps{which}; this network reads the last {window:,}"
+            f"{source} has {len(values):,} time steps{which}; this network reads the last {window:,}",
+            code="E54",
         )
     if not short:
         return series, []
-    note = f"left out, with fewer than the {window:,} time steps that the network reads: "
+    reason = f"left out, with fewer than the {window:,} time steps that the network reads"
     kept = {name: values for name, values in series.items() if len(values) >= window}
-    return kept, [note + _names(short)]
+    return kept, [Note("N19", f"{reason}: {_names(short)}")]
 
 
 def _fill_histories(
@@ -354,13 +364,16 @@ def _fill_histories(
 
     Raises DataError where a gap has no value before.
     """
-    notes = []
+    notes: list[str] = []
     for i, spec in enumerate(features):
         gaps = sum(int(np.isnan(values[-window:, i]).sum()) for values in series.values())
         if gaps:
             notes.append(
-                f"covariate '{spec.name}' is missing in {gaps:,} of the last rows: they keep the "
-                "last value before"
+                Note(
+                    "N06",
+                    f"covariate '{spec.name}' is missing in {gaps:,} of the last rows: they keep the "
+                    "last value before",
+                )
             )
     specs = [spec if spec.fill is not None else replace(spec, fill=np.nan) for spec in features]
     fill_gaps(series, specs, [0] * len(series), source)
@@ -369,6 +382,7 @@ def _fill_histories(
         if unknown.any():
             raise DataError(
                 f"{source}: the covariate '{features[int(unknown.argmax())].name}' has no value "
-                "before the rows where it is missing; fill it in"
+                "before the rows where it is missing; fill it in",
+                code="E42",
             )
     return notes

@@ -47,7 +47,7 @@ from nnzoo.data.table_files.table_io import (
 )
 from nnzoo.data.timestamps.describe import time_note
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, quoted_name, shorten
+from nnzoo.text import Note, list_some, quoted_name, reworded, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -120,13 +120,15 @@ def _read_files(options: CsvOptions, reading: ReadOptions) -> _TableFiles:
     for target in targets:
         if target not in test.frame.columns:
             which = "the target" if len(targets) == 1 else "a target"
-            raise DataError.at("data.test_path", f"{path}: no column '{target}', which is {which}")
+            raise DataError.at(
+                "data.test_path", f"{path}: no column '{target}', which is {which}", code="E38"
+            )
     files.frames["test"], paths["test"] = test.frame, path
-    files.notes += [f"{path}: {note}" for note in test.notes]
+    files.notes += [reworded(note, f"{path}: {note}") for note in test.notes]
     extra = [quoted_name(name) for name in test.frame.columns if name not in table.frame.columns]
     if extra:
         listed = list_some(extra, 6, counted=True)
-        files.notes.append(f"{path}: not used, the training file lacks them: {listed}")
+        files.notes.append(Note("N09", f"{path}: not used, the training file lacks them: {listed}"))
     return files
 
 
@@ -135,7 +137,9 @@ def _drop_strays(files: _TableFiles) -> None:
     for part, frame in list(files.frames.items()):
         files.frames[part], strays = without_stray_rows(frame, files.table.named)
         path = files.paths[part]
-        files.notes += strays if part == "train" else [f"{path}: {stray}" for stray in strays]
+        files.notes += (
+            strays if part == "train" else [reworded(stray, f"{path}: {stray}") for stray in strays]
+        )
 
 
 def _drop_gaps(files: _TableFiles, options: CsvOptions, task: str) -> None:
@@ -207,7 +211,7 @@ def _value_notes(
     copies = [target_copies(spec.columns, train, one, classes) for one in y.T]
     if len(copies) > 1:
         copies = [
-            [f"{quoted_name(name)}: {line}" for line in lines]
+            [reworded(line, f"{quoted_name(name)}: {line}") for line in lines]
             for name, lines in zip(spec.labels or spec.targets, copies, strict=True)
         ]
     return [
@@ -247,6 +251,7 @@ def encode_columns(
             raise DataError.at(
                 "data.test_path",
                 f"{source}: column '{name}' is missing; the network was trained with it",
+                code="E54",
             )
         if column.categories is not None:
             arrays.append(category_codes(frame[name], column)[0])
@@ -292,4 +297,5 @@ def _refuse_text(column: pandas.Series, unread: np.ndarray, source: str) -> None
             f"{source}: column '{column.name}' holds numbers, but data row "
             f"{column.index[rows[0]] + 1} has '{texts[0]}'{more}; correct it, or count it as missing "
             f"(data.missing: [{words}])",
+            code="E39",
         )

@@ -22,7 +22,7 @@ from nnzoo.data.token_ids import Cut, Encoder, TokenCounts, TokenIds, token_note
 from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import DataError
 from nnzoo.status import status
-from nnzoo.text import plural
+from nnzoo.text import plural, reworded
 
 Array = np.ndarray[Any, Any]
 
@@ -64,7 +64,9 @@ def load_text(options: TextOptions, spec: DataSpec | None = None) -> Dataset:
         for part, one in ids.items()
     }
     of_files = [
-        f"{one.source}: {note}" if len(parts) > 1 and one.source not in note else note
+        reworded(note, f"{one.source}: {note}")
+        if len(parts) > 1 and one.source not in note
+        else note
         for one in parts.values()
         for note in one.notes
     ]
@@ -91,7 +93,9 @@ def _read_parts(options: TextOptions) -> dict[str, Documents]:
             options.test_path, options.model_copy(update=same), key="data.test_path"
         )
         if len(read) > 1 or "test" in parts:
-            raise DataError.at("data.test_path", "the test texts have a folder of their own here")
+            raise DataError.at(
+                "data.test_path", "the test texts have a folder of their own here", code="E43"
+            )
         parts["test"] = read["train"]
     return parts
 
@@ -140,6 +144,7 @@ def _tokenize(
         raise DataError.at(
             "data.min_count",
             f"{options.path}: no token occurs {options.min_count:,} times in the training texts; lower it",
+            code="E51",
         )
     return {part: encoder.renumber(one, fitted) for part, one in ids.items()}, fitted
 

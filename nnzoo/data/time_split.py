@@ -10,7 +10,7 @@ import numpy as np
 from nnzoo.config.split_options import RowSplit, ValSplit
 from nnzoo.data.row_split import resolve_count
 from nnzoo.errors import DataError
-from nnzoo.text import plural, shorten
+from nnzoo.text import Note, plural, shorten
 
 Array = np.ndarray[Any, Any]
 KEY = "data.split.by"
@@ -34,7 +34,9 @@ def split_in_order(
     if sum(held_out.values()) >= total:
         held = " + ".join(f"{count} {name}" for name, count in held_out.items())
         raise DataError.at(
-            "data.split", f"{held} of {total} rows leave none to train on; hold out fewer"
+            "data.split",
+            f"{held} of {total} rows leave none to train on; hold out fewer",
+            code="E43",
         )
     order = np.argsort(times, kind="stable")
     end = total - held_out.get("test", 0)
@@ -53,7 +55,10 @@ def split_in_order(
     notes = _notes(rows, times, texts, held_out)
     if last < stop:
         notes.append(
-            f"{plural(stop - last, 'row')} between this fold and the test rows are not used"
+            Note(
+                "N15",
+                f"{plural(stop - last, 'row')} between this fold and the test rows are not used",
+            )
         )
     return rows, notes
 
@@ -66,6 +71,7 @@ def _cuts(ordered: Array, targets: list[int], split: ValSplit) -> list[int]:
             KEY if split.folds is None else "data.split.folds",
             f"'{getattr(split, 'by')}' has {plural(len(changes) + 1, 'different value')}, too few for "
             f"{len(targets) + 1} parts in order",
+            code="E43",
         )
     cuts: list[int] = []
     end = len(changes)
@@ -87,12 +93,14 @@ def _notes(
             low, high = index[times[index].argmin()], index[times[index].argmax()]
             first, last = (shorten(str(texts[row]).strip()) for row in (low, high))
             spans.append(f"{part} {first} to {last}" if first != last else f"{part} {first}")
-    notes = [f"split by time: {', '.join(spans)}"]
+    notes: list[str] = [Note("N15", f"split by time: {', '.join(spans)}")]
     moved = [
         f"{part} has {len(rows[part]):,} rows, not {count:,}"
         for part, count in held_out.items()
         if len(rows[part]) != count
     ]
     if moved:
-        notes.append(f"rows of one time stay on one side: {', '.join(moved)} (data.split.by)")
+        notes.append(
+            Note("N15", f"rows of one time stay on one side: {', '.join(moved)} (data.split.by)")
+        )
     return notes

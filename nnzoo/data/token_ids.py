@@ -10,6 +10,7 @@ import numpy as np
 
 from nnzoo.data.tokenizer import BYTES, UNKNOWN, UNKNOWN_ID, Tokenizer, Unit, split_text, to_bytes
 from nnzoo.errors import DataError
+from nnzoo.text import Note
 
 Array = np.ndarray[Any, Any]
 Keep = Literal["start", "end", "both"]
@@ -135,6 +136,7 @@ class Encoder:
                     "data.path",
                     f"{source}: more than {MAX_TOKENS:,} tokens; keep fewer texts, or cut them "
                     "(data.max_length)",
+                    code="E34",
                 )
         lengths = np.array([len(part) for part in parts], dtype=np.int64)
         values = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
@@ -204,24 +206,31 @@ class TokenCounts:
 
 def token_notes(counts: Mapping[str, TokenCounts], cut: Cut, unit: Unit) -> list[str]:
     """Lines on unknown and cut tokens and on empty texts, by split; a split named "" is not named."""
-    notes = []
+    notes: list[str] = []
     if unit != "bytes":
         unknown = [f"{part} {_percent(one.unknown, one.tokens)}" for part, one in counts.items()]
-        notes.append(f"tokens that are not in the vocabulary (<unknown>): {_joined(unknown)}")
-    cuts = [
+        notes.append(
+            Note("N20", f"tokens that are not in the vocabulary (<unknown>): {_joined(unknown)}")
+        )
+    cut_parts = [
         f"{part} {_percent(one.cut_texts, one.texts)} of the documents, "
         f"{_percent(one.uncut_tokens - one.tokens + one.empty, one.uncut_tokens)} of the tokens"
         for part, one in counts.items()
         if one.cut_texts
     ]
-    if cuts:
+    if cut_parts:
         which = {"start": "first", "end": "last", "both": "first and last"}[cut.keep]
         notes.append(
-            f"cut to the {which} {cut.max_length:,} tokens (data.max_length): {_joined(cuts, '; ')}"
+            Note(
+                "N20",
+                f"cut to the {which} {cut.max_length:,} tokens (data.max_length): {_joined(cut_parts, '; ')}",
+            )
         )
     empty = [f"{part} {one.empty:,}" for part, one in counts.items() if one.empty]
     if empty:
-        notes.append(f"texts without any token, read as one <unknown>: {_joined(empty)}")
+        notes.append(
+            Note("N20", f"texts without any token, read as one <unknown>: {_joined(empty)}")
+        )
     return notes
 
 

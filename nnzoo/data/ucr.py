@@ -33,16 +33,17 @@ def find_problem(options: UcrOptions, may_download: bool) -> dict[str, Path]:
         _download(name, root / name)
     except PermissionError as error:
         raise DataError.at(
-            "data.root", f"'{name}': cannot write to {root}: {error.strerror}"
+            "data.root", f"'{name}': cannot write to {root}: {error.strerror}", code="E31"
         ) from None
     except CheckpointError as error:  # of the write, which names the file
-        raise DataError.at("data.root", f"'{name}': {error}") from None
+        raise DataError.at("data.root", f"'{name}': {error}", code="E52") from None
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
         raise DataError.at(
             "data.root",
             f"'{name}' is not in {root} and its download from {URL.format(name)} failed ({reason}). Is the name "
             f"right? Place the files by hand: {expected}; or name their folder with data.root or NNZOO_DATA",
+            code="E52",
         ) from None
     return _files_in(name, root / name) or {}
 

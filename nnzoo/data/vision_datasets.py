@@ -78,7 +78,9 @@ def import_torchvision(name: str) -> ModuleType:
         for key in left_out:
             del sys.modules[key]
             package.pop(key.rpartition(".")[2], None)
-    raise DataError("torchvision does not match torch; reinstall both with constraints.txt")
+    raise DataError(
+        "torchvision does not match torch; reinstall both with constraints.txt", code="E05"
+    )
 
 
 # A Library takes its operators along when it is collected.
@@ -136,10 +138,12 @@ def _read_torchvision(
     except (RuntimeError, FileNotFoundError):
         pass
     except ImportError as error:
-        raise DataError.at("data.name", f"'{name}' needs another package: {error}") from None
+        raise DataError.at(
+            "data.name", f"'{name}' needs another package: {error}", code="E05"
+        ) from None
     except Exception as error:
         raise DataError.at(
-            "data.root", f"'{name}': the files in {root} cannot be read: {error}"
+            "data.root", f"'{name}': the files in {root} cannot be read: {error}", code="E33"
         ) from None
     options.check_download(name, download)
     # torchvision sets no limit: it would wait minutes for a server that does not answer.
@@ -150,7 +154,7 @@ def _read_torchvision(
             return cls(root, download=True, **arguments)
     except PermissionError as error:
         raise DataError.at(
-            "data.root", f"'{name}': cannot write to {root}: {error.strerror}"
+            "data.root", f"'{name}': cannot write to {root}: {error.strerror}", code="E31"
         ) from None
     except Exception as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
@@ -158,6 +162,7 @@ def _read_torchvision(
             "data.root",
             f"'{name}' is not in {root} and its download failed ({reason}). Place the files "
             f"by hand: {root / _FILES[name]}; or name their folder with data.root or NNZOO_DATA",
+            code="E52",
         ) from None
     finally:
         socket.setdefaulttimeout(old_timeout)

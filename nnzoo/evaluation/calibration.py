@@ -99,7 +99,9 @@ class Calibration:
             upper = Scores(state["upper"], rows) if is_number else None
             return cls(lower, upper, temperature, decide, threshold, str(state["problem"]))
         except (LookupError, TypeError, ValueError, AttributeError):
-            raise CheckpointError(f"{source}: its calibration does not fit this network") from None
+            raise CheckpointError(
+                f"{source}: its calibration does not fit this network", code="E65"
+            ) from None
 
 
 def _fits(values: Tensor, rows: int, width: int) -> bool:

@@ -76,7 +76,9 @@ def check_coverage(coverage: float) -> None:
     """Raise UsageError unless a coverage is a fraction between 0 and 1."""
     if not 0 < coverage < 1:
         hint = f"; did you mean {coverage / 100:g}?" if 1 < coverage < 100 else ""
-        raise UsageError(f"coverage: expected a number between 0 and 1, got {coverage:g}{hint}")
+        raise UsageError(
+            f"coverage: expected a number between 0 and 1, got {coverage:g}{hint}", code="E02"
+        )
 
 
 def outside_rank(rows: int, coverage: float) -> float:
@@ -92,7 +94,8 @@ def outside_rank(rows: int, coverage: float) -> float:
         needed = math.ceil((1 - 1e-9) / (1 - coverage)) - 1
         raise UsageError(
             f"coverage {coverage:.12g} needs at least {needed:,} validation rows, and this run has {rows:,}; ask for "
-            f"at most {_largest_coverage(rows):.12g}, or train with more (data.split.val)"
+            f"at most {_largest_coverage(rows):.12g}, or train with more (data.split.val)",
+            code="E56",
         )
     return max(1.0, min(math.floor(outside), round(outside - SELECTION, 6)))
 

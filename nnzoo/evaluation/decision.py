@@ -85,7 +85,9 @@ class Decision:
 def check_decision(options: DecideOptions, spec: DataSpec) -> None:
     """Raise ConfigError if the data has no such classes."""
     if spec.task != "classification":
-        raise ConfigError.at(KEY, "is for classes, one per row, and this target is another one")
+        raise ConfigError.at(
+            KEY, "is for classes, one per row, and this target is another one", code="E16"
+        )
     if options.of is not None:
         class_index(options.of, spec.labels, f"{KEY}.of")
     if options.cost is not None:
@@ -98,7 +100,9 @@ def check_eval(options: EvalOptions, spec: DataSpec) -> None:
         check_decision(options.decide, spec)
     if options.temperature == "apply" and spec.task != "classification":
         raise ConfigError.at(
-            "eval.temperature", "is for classes, one per row, and this target is another one"
+            "eval.temperature",
+            "is for classes, one per row, and this target is another one",
+            code="E16",
         )
 
 
@@ -118,7 +122,7 @@ def fit_decision(
     if options.recall is not None:
         scores = probabilities[of_class, of].sort(descending=True).values
         if not len(scores):
-            raise DataError.at(f"{KEY}.of", f"no validation row has the class {name}")
+            raise DataError.at(f"{KEY}.of", f"no validation row has the class {name}", code="E56")
         rank = math.ceil(options.recall * len(scores) - 1e-9)
         return Decision(labels, None, of, float(scores[rank - 1]), ("recall", options.recall))
     assert options.precision is not None
@@ -134,6 +138,7 @@ def fit_decision(
             f"{KEY}.precision",
             f"no threshold of {name} reaches {options.precision:g} on the validation rows; the best precision is "
             f"{best:.4g}",
+            code="E56",
         )
     threshold = float(scores[int(reaches[-1])])
     return Decision(labels, None, of, threshold, ("precision", options.precision))
@@ -145,7 +150,9 @@ def cost_matrix(cost: dict[str, dict[str, float]] | list[list[float]], labels: l
     if isinstance(cost, list):
         if len(cost) != count or any(len(row) != count for row in cost):
             raise ConfigError.at(
-                key, f"expected {count} rows of {count} costs, in the order {list_some(labels, 8)}"
+                key,
+                f"expected {count} rows of {count} costs, in the order {list_some(labels, 8)}",
+                code="E16",
             )
         return torch.tensor(cost, dtype=torch.float64, device=CPU)
     costs = torch.full((count, count), math.nan, dtype=torch.float64, device=CPU)
@@ -156,7 +163,9 @@ def cost_matrix(cost: dict[str, dict[str, float]] | list[list[float]], labels: l
             costs[row, class_index(predicted, labels, f"{key}.{label}")] = value
     missing = [f"{{{labels[i]}: {{{labels[j]}: …}}}}" for i, j in costs.isnan().nonzero().tolist()]
     if missing:
-        raise ConfigError.at(key, f"a cost is missing: {list_some(missing, counted=True)}")
+        raise ConfigError.at(
+            key, f"a cost is missing: {list_some(missing, counted=True)}", code="E16"
+        )
     return costs
 
 
@@ -166,5 +175,7 @@ def class_index(label: object, labels: list[str], key: str) -> int:
     code = LabelIndex(labels).code(text)
     if code < 0:
         hint = did_you_mean(nearest(text, labels), f"it has {list_some(labels, 8)}")
-        raise ConfigError.at(key, f"the target has no class {quoted_name(text)}; {hint}")
+        raise ConfigError.at(
+            key, f"the target has no class {quoted_name(text)}; {hint}", code="E16"
+        )
     return code

@@ -1,10 +1,4 @@
-"""Diagnostics of training: vanishing and exploding gradients, dead units, slow epochs; each in words.
-
-The thresholds are far from what runs that learn show. Over the bundled configs the layer with the
-smallest gradient has at least 0.06 of the gradient of the layers above it, the first time step 0.05 of the
-largest; no step has a gradient norm above 28, and no layer more than 5 % dead units. A sigmoid network
-of ten layers has 2e-6 in its first one.
-"""
+"""Diagnostics of training: vanishing and exploding gradients, dead units, slow epochs; each in words."""
 
 from __future__ import annotations
 
@@ -19,21 +13,21 @@ from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split, max_input_size
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats, collect_layer_stats
+from nnzoo.evaluation.thresholds import (
+    DEAD_FRACTION,
+    EXPLODING,
+    LOSS_GROWTH,
+    SLOW_SECONDS,
+    SLOWDOWN,
+    STATS_SAMPLES,
+    STEPS_BETWEEN,
+    VANISHING,
+    VANISHING_IN_TIME,
+)
 from nnzoo.models.network import Network
 from nnzoo.text import plural
 
-VANISHING = 1e-3
-VANISHING_IN_TIME = 1e-4
-EXPLODING = 100.0
-# Growth over the initial loss, or over the baseline's loss if that is larger.
-LOSS_GROWTH = 5.0
-DEAD_FRACTION = 1 / 3
-# Slowdown of an epoch against its timed steps; epochs of less than a second do not matter.
-SLOWDOWN, SLOW_SECONDS = 4.0, 1.0
-STATS_SAMPLES = 64
 BASELINE_ROWS = 4096
-# Layer statistics cost about a step and a half.
-STEPS_BETWEEN = 400
 _KINDS = {"W01": "exploding", "W02": "dead", "W03": "vanishing", "W04": "vanishing"}
 
 

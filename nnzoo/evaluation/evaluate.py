@@ -131,7 +131,9 @@ def evaluate_split(
     DataError if the data has no such split, UsageError if the validation rows are too few.
     """
     if split not in dataset.splits:
-        raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
+        raise DataError(
+            f"this data has no {split} split; it has {', '.join(dataset.splits)}", code="E55"
+        )
     rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
     from nnzoo.evaluation.baselines.compare import row_outcomes
 

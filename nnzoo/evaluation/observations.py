@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnzoo.config import RunConfig
-from nnzoo.text import format_metric
-
-# Below this fraction of the largest validation loss there is nothing more to gain.
-NEGLIGIBLE_LOSS = 0.01
+from nnzoo.evaluation.thresholds import MIN_CURVE, NEGLIGIBLE_LOSS, OVERFIT_RISE, STILL_FALLING
+from nnzoo.text import Note, format_metric
 
 
 def curve_observations(
@@ -19,25 +17,27 @@ def curve_observations(
     """Return lines on over-fitting and convergence. rows: those of metrics.jsonl."""
     pairs = [(row.get("val_loss"), row.get("train_loss")) for row in rows]
     finite = all(isinstance(v, int | float) and math.isfinite(v) for pair in pairs for v in pair)
-    if len(pairs) < 3 or not finite:
+    if len(pairs) < MIN_CURVE or not finite:
         return []
     val: list[float] = [pair[0] for pair in pairs]  # type: ignore[misc]
     train: list[float] = [pair[1] for pair in pairs]  # type: ignore[misc]
     best = min(range(len(val)), key=val.__getitem__)
-    lines = []
-    if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
-        lines.append(
+    lines: list[str] = []
+    if val[-1] > (1 + OVERFIT_RISE) * val[best] and train[-1] < train[best]:
+        text = (
             f"Over-fitting: since epoch {best + 1} the validation loss has risen from {format_metric(val[best])} "
             f"to {format_metric(val[-1])}, while the training loss went on falling. The best weights are from "
             f"epoch {best_epoch}. What usually helps: {', '.join(_overfitting_remedies(config))}."
         )
+        lines.append(Note("W10", text))
     late = max(1, len(val) // 10)
-    falls = best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]
+    falls = best >= len(val) - late and val[-1] < STILL_FALLING * val[-1 - late]
     if falls and val[-1] > NEGLIGIBLE_LOSS * max(val):
-        lines.append(
+        text = (
             f"Not converged yet: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
             f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
         )
+        lines.append(Note("W11", text))
     return lines
 
 

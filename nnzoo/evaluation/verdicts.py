@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nnzoo.text import format_metric, plural
+from nnzoo.text import Note, format_metric, plural
 
 
 def shown_baselines(result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -49,10 +49,10 @@ def _verdict(result: dict[str, Any], baseline: dict[str, Any]) -> str:
         )
     difference = f"the difference of {format_metric(abs(gain))} is {chance}"
     if gain > 0:
-        return f"Not clearly better than the baseline: {name} has {metric} {other}; {difference}."
-    if gain == 0:
-        return f"Does not beat the baseline: {name} has {metric} {other}, too."
-    return f"Does not beat the baseline: {name} has {metric} {other}; {difference}."
+        text = f"Not clearly better than the baseline: {name} has {metric} {other}; {difference}."
+        return Note("W21", text)
+    text = f"Does not beat the baseline: {name} has {metric} {other}"
+    return Note("W20", f"{text}, too." if gain == 0 else f"{text}; {difference}.")
 
 
 def _chance(comparison: dict[str, Any]) -> str:
@@ -73,16 +73,18 @@ def _language_model_verdict(result: dict[str, Any], baseline: dict[str, Any]) ->
     if result["loss"] < baseline["loss"]:
         network = format_metric(result["loss"])
         return f"Better than the best baseline, {baseline['name']}: loss {network} against {loss} nats per token."
-    return f"Does not beat the baseline: {baseline['name']} has a loss of {loss} nats per token."
+    text = f"Does not beat the baseline: {baseline['name']} has a loss of {loss} nats per token."
+    return Note("W20", text)
 
 
 def _left_out(entry: dict[str, Any]) -> str:
     training_time = ", and the training time is not recorded"
     if entry["run_seconds"] is not None:
         training_time = f" beside {_seconds(entry['run_seconds'])} of training"
-    return (
+    return Note(
+        "N39",
         f"{entry['name']} left out: about {_seconds(entry['seconds'])}{training_time}; fitted with eval.baselines: "
-        f"[{entry['key']}]"
+        f"[{entry['key']}]",
     )
 
 

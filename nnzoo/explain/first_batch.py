@@ -22,23 +22,25 @@ from nnzoo.errors import DivergedError
 from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.layer_stats import eval_in_fp32
 from nnzoo.evaluation.tasks.regression import Regression
+from nnzoo.evaluation.thresholds import (
+    ENOUGH_STEPS,
+    LEARNED,
+    MAX_INPUT_RMS,
+    MAX_OUTPUT_STD,
+    MIN_INPUT_RMS,
+    OVERFIT_ROWS,
+    OVERFIT_SECONDS,
+    OVERFIT_STEPS,
+    OVERFIT_TARGETS,
+)
 from nnzoo.explain.walk import Verdict
 from nnzoo.models.layers import flatten_layers
 from nnzoo.models.network import Network
 from nnzoo.training.train_step import TrainerStack
 from nnzoo.training.trainer import Trainer
 
-# Standard deviation of outputs above which a network is confident before it has learned anything: it adds 2 nats
-# to the loss of classes, as much as a network that knows nothing loses on seven.
-MAX_OUTPUT_STD = 2.0
-# Scaled inputs have a root mean square of about 1; weights are initialized for that.
-MIN_INPUT_RMS, MAX_INPUT_RMS = 0.1, 10.0
 # Random orders of the targets by which the loss of outputs that are unrelated to them is estimated.
 SHUFFLES = 20
-# Rows (of a text, as many as have OVERFIT_TARGETS tokens), seconds and steps of over-fitting, and the fraction of the
-# first loss that counts as learned by heart. Fewer than ENOUGH_STEPS are too few to say that it cannot be.
-OVERFIT_ROWS, OVERFIT_TARGETS = 32, 512
-OVERFIT_SECONDS, OVERFIT_STEPS, ENOUGH_STEPS, LEARNED = 2.0, 2000, 200, 0.1
 
 
 @dataclass(frozen=True)

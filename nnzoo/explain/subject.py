@@ -37,4 +37,6 @@ def find_subject(argument: str) -> Subject:
         return Subject("config", argument)
     if (Path("configs") / f"{argument}.yaml").is_file():
         return Subject("config", argument)
-    raise UsageError(f"no code, key, config or run '{argument}'; 'nnzoo explain' lists the codes")
+    raise UsageError(
+        f"no code, key, config or run '{argument}'; 'nnzoo explain' lists the codes", code="E03"
+    )

@@ -30,6 +30,7 @@ from nnzoo.init_config.series import plan_series, series_config
 from nnzoo.init_config.table import table_config
 from nnzoo.init_config.target import Choices, position_or_name
 from nnzoo.init_config.text import text_config
+from nnzoo.text import Note
 
 
 def init_config(
@@ -63,13 +64,16 @@ def _folder_config(folder: Path, config_path: str, choices: Choices) -> ConfigTe
     images."""
     if (file := file_in_folder(folder)) is not None:
         made = _file_config(file, os.path.join(config_path, file.name), choices)
-        return replace(made, notes=[f"path: {file.name}, the training part", *made.notes])
+        return replace(
+            made, notes=[Note("N47", f"path: {file.name}, the training part"), *made.notes]
+        )
     labels = find_labels_file(folder) if choices.kind is None else None
     if labels is not None:
         return labeled_config(labels, folder, config_path, choices)
     if choices.targets or choices.task is not None:
         raise UsageError(
-            f"--target and --task are for files and for images with a table of labels; {folder} has none of its images"
+            f"--target and --task are for files and for images with a table of labels; {folder} has none of its images",
+            code="E57",
         )
     if choices.kind == "text" or (choices.kind is None and has_texts(folder)):
         return text_config(folder, config_path, choices)
@@ -134,7 +138,7 @@ def _series_in_table(file: DataFile, choices: Choices) -> ConfigText | None:
     drop = [column_name(frame, position_or_name(name), "--drop") for name in choices.drop]
     plan = plan_series(frame, file.path.name, target, drop, forced=forced)
     if plan is None and forced:
-        raise DataError(f"{file.path}: --series: no column of numbers to forecast")
+        raise DataError(f"{file.path}: --series: no column of numbers to forecast", code="E57")
     return None if plan is None else series_config(file, plan)
 
 
@@ -158,7 +162,8 @@ def _recordings_in_table(file: DataFile, choices: Choices) -> ConfigText | None:
         plan = plan_wide(frame, file.path, forced, target)
     if plan is None and forced:
         raise DataError(
-            f"{file.path}: --recordings: no column tells recordings apart, and no row is one"
+            f"{file.path}: --recordings: no column tells recordings apart, and no row is one",
+            code="E57",
         )
     return (
         None

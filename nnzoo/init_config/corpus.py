@@ -10,6 +10,7 @@ from nnzoo.config.formatting import quote_yaml
 from nnzoo.data.corpus_files import read_corpus
 from nnzoo.errors import DataError
 from nnzoo.init_config.config_text import ConfigText, comment_lines, join_sections
+from nnzoo.text import Note
 
 SUFFIXES = (".txt", ".md", ".rst")
 HEAD_BYTES = 20_000
@@ -43,7 +44,7 @@ def corpus_config(path: Path, config_path: str) -> ConfigText:
     try:
         text, notes = read_corpus(str(path), "characters")
     except DataError as error:
-        text, notes = "", [f"cannot train yet: {error}"]
+        text, notes = "", [Note("N48", f"cannot train yet: {error}")]
     size = len(text)
     window, batch_size = (128, 64) if size >= LONG else (64, 16)
     lines += [
@@ -64,5 +65,5 @@ def corpus_config(path: Path, config_path: str) -> ConfigText:
     kinds = f"{size:,} characters of {len(set(text)):,} kinds"
     about = f"{path.resolve().name}: running text, {kinds}; each is predicted from those before it."
     return ConfigText(
-        about, join_sections(lines, recipe), [f"read as running text: {kinds}", *notes]
+        about, join_sections(lines, recipe), [Note("N47", f"read as running text: {kinds}"), *notes]
     )

@@ -14,7 +14,7 @@ import numpy as np
 from nnzoo.data.columns.checks import name_words
 from nnzoo.errors import DataError
 from nnzoo.init_config.group import find_group, is_group_name
-from nnzoo.text import list_some, quoted_name
+from nnzoo.text import Note, list_some, quoted_name
 
 if TYPE_CHECKING:
     import pandas
@@ -66,7 +66,9 @@ def file_in_folder(folder: Path) -> Path | None:
     files = next((some for some in by_format.values() if some), [])
     if len(files) > 1:
         listed = list_some(sorted(path.name for path in files), 4, counted=True)
-        raise DataError(f"{folder} has several problems ({listed}); give one of these files")
+        raise DataError(
+            f"{folder} has several problems ({listed}); give one of these files", code="E57"
+        )
     return files[0] if files else None
 
 
@@ -127,13 +129,11 @@ def plan_wide(
         return None
     position = list(frame.columns).index(plan.target) if plan.target else 0
     value: object = plan.target if named else -1 if position == len(frame.columns) - 1 else position
-    note = f"read as recordings, a row each: {count:,} time steps"
-    if len(plan.steps) > 1:
-        note += f" of {len(plan.steps)} channels"
+    channels = f" of {len(plan.steps)} channels" if len(plan.steps) > 1 else ""
+    text = f"read as recordings, a row each: {count:,} time steps{channels}"
+    note = Note("N47", f"{text} (--table if columns are in no order)")
     keys = {"target": (value, "the first or last column; for another its name or position")}
-    return RecordingsPlan(
-        keys, [*([] if forced else [f"{note} (--table if columns are in no order)"])]
-    )
+    return RecordingsPlan(keys, [] if forced else [note])
 
 
 def _is_numbered(names: list[str]) -> bool:
@@ -264,13 +264,19 @@ def _long_plan(
     keys |= {key: (name, comments[key]) for key, name in columns.items() if name is not None}
     if left_out:
         keys["channels"] = (channels, "")
-    notes = [
-        f"read as recordings told apart by {' and '.join(map(quoted_name, ids))} (--table or --series for "
-        "another reading)"
+    notes: list[str] = [
+        Note(
+            "N47",
+            f"read as recordings told apart by {' and '.join(map(quoted_name, ids))} (--table or --series for "
+            "another reading)",
+        )
     ]
     if left_out:
         notes.append(
-            f"no channels: {list_some([quoted_name(name) for name in left_out], 6, counted=True)}"
+            Note(
+                "N08",
+                f"no channels: {list_some([quoted_name(name) for name in left_out], 6, counted=True)}",
+            )
         )
     return RecordingsPlan(keys, notes)
 

@@ -14,7 +14,7 @@ from nnzoo.data.columns.values import column_name, looks_numeric, to_text
 from nnzoo.errors import DataError
 from nnzoo.init_config.group import find_part
 from nnzoo.init_config.target import Choices, choose_target, position_or_name
-from nnzoo.text import list_some, quoted_name
+from nnzoo.text import Note, list_some, quoted_name
 
 if TYPE_CHECKING:
     import pandas
@@ -69,7 +69,7 @@ def plan_texts(frame: pandas.DataFrame, path: Path, choices: Choices) -> TextPla
     rest = [str(name) for name in frame.columns if name not in drop]
     if not long or len(rest) < 2:
         if forced:
-            raise DataError(f"{path}: --text: no column of text beside a target")
+            raise DataError(f"{path}: --text: no column of text beside a target", code="E57")
         return None
     text = max(long, key=lambda name: words[name])
     described = describe_columns(
@@ -80,7 +80,9 @@ def plan_texts(frame: pandas.DataFrame, path: Path, choices: Choices) -> TextPla
     target, reason = (stated, "") if stated is not None else _choose(frame, described, choices)
     if target is None:
         if forced:
-            raise DataError(f"{path}: --text: no target beside the text; name it (--target)")
+            raise DataError(
+                f"{path}: --text: no target beside the text; name it (--target)", code="E57"
+            )
         return None
     others = [name for name in rest if name not in (text, target, part)]
     informative = [
@@ -169,5 +171,8 @@ def others_note(plan: TextPlan) -> list[str]:
         return []
     listed = list_some([quoted_name(name) for name in plan.others], 6, counted=True)
     return [
-        f"not used: {listed}; the network reads the text alone (--table for a table without it)"
+        Note(
+            "N09",
+            f"not used: {listed}; the network reads the text alone (--table for a table without it)",
+        )
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.init_config.config_text import ConfigText, comment_lines, join_sections
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural
 
 SAMPLE_IMAGES = 20
 # Input sizes, each with its number of stages of convolutions; larger images take the last.
@@ -29,12 +29,14 @@ def images_config(folder: Path, config_path: str) -> ConfigText:
     from nnzoo.data.image_files.tree import image_paths
 
     described = describe_folder(folder)
-    notes = []
+    notes: list[str] = []
     while described.suggestion is not None:
         inner = os.path.relpath(described.suggestion, folder)
-        notes.append(f"path: {inner}, because {'; '.join(described.issues)}")
+        notes.append(Note("N47", f"path: {inner}, because {'; '.join(described.issues)}"))
         if others := _other_folders(Path(described.suggestion)):
-            notes.append(f"left out: {list_some(others, 6, counted=True)} beside {inner}/")
+            notes.append(
+                Note("N17", f"left out: {list_some(others, 6, counted=True)} beside {inner}/")
+            )
         config_path, folder = os.path.join(config_path, inner), Path(described.suggestion)
         described = describe_folder(folder)
     splits = described.parts.values()
@@ -45,7 +47,7 @@ def images_config(folder: Path, config_path: str) -> ConfigText:
     classes = plural(len(described.labels), "class", "classes")
     about = f"{folder.resolve().name}: {plural(len(files), 'image')}, {classes}."
     notes += described.lines()
-    notes += [f"cannot train yet: {issue}" for issue in described.issues]
+    notes += [Note("N48", f"cannot train yet: {issue}") for issue in described.issues]
     train = sum(map(len, described.parts.get("train", {}).values())) or 1
     head = [f"  path: {quote_yaml(config_path)}"]
     return ConfigText(about, image_sections(head, train, files, notes), notes)

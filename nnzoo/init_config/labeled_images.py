@@ -15,7 +15,7 @@ from nnzoo.init_config.config_text import ConfigText, comment_lines
 from nnzoo.init_config.group import find_group, group_lines
 from nnzoo.init_config.images import image_sections
 from nnzoo.init_config.target import Choices, choose_target, position_or_name
-from nnzoo.text import plural
+from nnzoo.text import Note, plural
 
 if TYPE_CHECKING:
     import pandas
@@ -114,7 +114,7 @@ def labeled_config(
     try:
         notes, refusal = describe_labeled(options), ""
     except DataError as error:
-        notes, refusal = [], f"cannot train yet: {error}"
+        notes, refusal = [], Note("N48", f"cannot train yet: {error}")
     head = [
         f"  path: {quote_yaml(config_path)}",
         f"  labels: {quote_yaml(os.path.normpath(config_labels))}",
@@ -125,9 +125,11 @@ def labeled_config(
     head += [f"  task: {task}"] * (task is not None)
     head += group_lines(group, "") if group is not None else []
     head += comment_lines([*notes, *[refusal] * bool(refusal)])
-    notes += [f"target: '{targets[0]}', {reason} (--target NAME for another)"] * bool(reason)
+    notes += [Note("N01", f"target: '{targets[0]}', {reason} (--target NAME for another)")] * bool(
+        reason
+    )
     notes += [
-        f"'{targets[0]}' has several labels per image (--task for another reading)"
+        Note("N47", f"'{targets[0]}' has several labels per image (--task for another reading)")
     ] * from_data
     notes += [refusal] * bool(refusal)
     about = f"{labels.name}: {plural(len(rows.files), 'image')}; {_what(targets)}."
@@ -138,7 +140,7 @@ def _choose(frame: pandas.DataFrame, choices: Choices) -> tuple[str, str]:
     from nnzoo.data.columns.description import describe_columns
 
     if not len(frame.columns):
-        raise DataError("the table has no column of targets beside the names of images")
+        raise DataError("the table has no column of targets beside the names of images", code="E57")
     return choose_target(frame, describe_columns(frame), choices, set())
 
 

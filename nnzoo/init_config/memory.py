@@ -16,7 +16,7 @@ from nnzoo.data.columns.values import ValueOptions, column_name
 from nnzoo.errors import ConfigError
 from nnzoo.init_config.table import table_recipe
 from nnzoo.init_config.target import unfit_reason
-from nnzoo.text import list_some
+from nnzoo.text import Note, list_some
 
 if TYPE_CHECKING:
     import pandas
@@ -74,11 +74,15 @@ def _refuse_keys(sections: Mapping[str, Mapping[str, Any]]) -> None:
             raise _not_in_memory(f"data.split.{key}", SPLIT_KEYS)
     for key in sections["train"]:
         if key in FOLDER_KEYS:
-            raise ConfigError.at(f"train.{key}", "is about a run folder, and there is none")
+            raise ConfigError.at(
+                f"train.{key}", "is about a run folder, and there is none", code="E11"
+            )
 
 
 def _not_in_memory(key: str, known: Sequence[str]) -> ConfigError:
-    return ConfigError.at(key, f"is no option of a table in memory, which has {', '.join(known)}")
+    return ConfigError.at(
+        key, f"is no option of a table in memory, which has {', '.join(known)}", code="E11"
+    )
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class ColumnChoice:
     def notes(self) -> list[str]:
         """A line on what is left out."""
         reasons = [f"{name} ({reason})" for name, reason in self.left_out.items()]
-        return [f"left out: {list_some(reasons, 6, counted=True)}"] if reasons else []
+        return [Note("N08", f"left out: {list_some(reasons, 6, counted=True)}")] if reasons else []
 
 
 def choose_columns(frame: pandas.DataFrame, categorical: Sequence[str], data: Any) -> ColumnChoice:

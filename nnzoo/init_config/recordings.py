@@ -13,7 +13,7 @@ from nnzoo.init_config.config_text import ConfigText, DataFile, comment_lines, j
 from nnzoo.init_config.find_recordings import RecordingsPlan, test_part_beside
 from nnzoo.init_config.group import group_lines
 from nnzoo.init_config.target import Choices
-from nnzoo.text import list_some
+from nnzoo.text import Note, list_some
 
 if TYPE_CHECKING:
     from nnzoo.data.dataset import Dataset
@@ -61,7 +61,7 @@ def recordings_config(
         dataset = without
     elif group is not None:
         lines += group_lines(str(group), "")
-    notes = [f"cannot train yet: {refusal}"] if dataset is None else dataset.notes[1:]
+    notes = [Note("N48", f"cannot train yet: {refusal}")] if dataset is None else dataset.notes[1:]
     lines += comment_lines(notes)
     return ConfigText(
         _about(path, dataset),

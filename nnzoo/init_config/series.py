@@ -11,7 +11,7 @@ from nnzoo.config.data_options import SeriesOptions
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.errors import DataError
 from nnzoo.init_config.config_text import ConfigText, DataFile, comment_lines, join_sections
-from nnzoo.text import list_some
+from nnzoo.text import Note, list_some
 
 if TYPE_CHECKING:
     import pandas
@@ -190,7 +190,7 @@ def series_config(file: DataFile, plan: SeriesPlan) -> ConfigText:
         *_wide(list(file.table.frame.columns)),
     ]
     if plan.unused:
-        notes.append(f"not used: {list_some(plan.unused, 6, counted=True)}")
+        notes.append(Note("N09", f"not used: {list_some(plan.unused, 6, counted=True)}"))
     head = file.head_lines("series")
     last = not file.table.named and plan.target == file.table.frame.columns[-1]
     lines = [*head[:3], *comment_lines(notes), *head[3:]]

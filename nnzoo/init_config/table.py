@@ -18,7 +18,7 @@ from nnzoo.init_config.config_text import (
 )
 from nnzoo.init_config.group import find_group, find_part, split_lines
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
-from nnzoo.text import list_some
+from nnzoo.text import Note, list_some
 
 if TYPE_CHECKING:
     from nnzoo.data.columns.description import ColumnDescription
@@ -49,7 +49,9 @@ def table_config(
     labels_note = ""
     if choices.task is None and looks_like_label_sets(file.table.frame[plan.targets[0]]):
         choices = replace(choices, task="multilabel")
-        labels_note = f"'{plan.targets[0]}' has several labels per row (--task for another reading)"
+        labels_note = Note(
+            "N47", f"'{plan.targets[0]}' has several labels per row (--task for another reading)"
+        )
     options = _options(file, plan, choices)
     group = find_group(file.table.frame, [*plan.inputs, *plan.reasoned_ids(columns)])
     reading = _try_reading(_with_group(options, group))
@@ -134,14 +136,18 @@ class _ColumnPlan:
 
     def notes(self) -> list[str]:
         """Lines for the terminal."""
-        notes = []
+        notes: list[str] = []
         if self.reason:
-            notes.append(f"target: '{self.targets[0]}', {self.reason} (--target NAME for another)")
+            notes.append(
+                Note(
+                    "N01", f"target: '{self.targets[0]}', {self.reason} (--target NAME for another)"
+                )
+            )
         if self.part is not None:
-            notes.append(f"split: as the column '{self.part}' says")
+            notes.append(Note("N47", f"split: as the column '{self.part}' says"))
         if self.dropped:
             names = [f"{name} ({why})" if why else name for name, why in self.dropped.items()]
-            notes.append(f"left out: {list_some(names, 6, counted=True)}")
+            notes.append(Note("N08", f"left out: {list_some(names, 6, counted=True)}"))
         return notes
 
 
@@ -155,7 +161,9 @@ def _plan_columns(
     named = [column_name(frame, position_or_name(name), "--target") for name in choices.targets]
     targets, reason = list(dict.fromkeys(named)), ""
     if both := [name for name in targets if name in dropped]:
-        raise DataError(f"--drop: '{both[0]}' is {'the' if len(targets) == 1 else 'a'} target")
+        raise DataError(
+            f"--drop: '{both[0]}' is {'the' if len(targets) == 1 else 'a'} target", code="E57"
+        )
     part = find_part(frame, [name for name in columns if name not in (*targets, *dropped)])
     no_target = {*dropped, *([] if part is None else [part])}
     if not targets:

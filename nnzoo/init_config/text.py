@@ -16,7 +16,7 @@ from nnzoo.init_config.find_recordings import test_part_beside
 from nnzoo.init_config.find_texts import TextPlan, others_note
 from nnzoo.init_config.group import part_line
 from nnzoo.init_config.target import Choices
-from nnzoo.text import list_some, quoted_name
+from nnzoo.text import Note, list_some, quoted_name
 
 if TYPE_CHECKING:
     from nnzoo.data.dataset import Dataset
@@ -44,20 +44,22 @@ def text_config(
     if file is not None and plan is not None:
         head = file.head_lines("text")
         lines = _column_lines(file, plan, options)
-        notes.append(f"read as texts, one per row: {quoted_name(plan.text)}")
+        notes.append(Note("N47", f"read as texts, one per row: {quoted_name(plan.text)}"))
         if plan.reason:
-            notes.append(f"target: '{plan.target}', {plan.reason} (--target NAME for another)")
+            notes.append(
+                Note("N01", f"target: '{plan.target}', {plan.reason} (--target NAME for another)")
+            )
         notes += others_note(plan)
         if plan.part is not None:
             options["split"] = {"column": plan.part}
             lines += ["  split:", part_line(plan.part)]
-            notes.append(f"split: as the column '{plan.part}' says")
+            notes.append(Note("N47", f"split: as the column '{plan.part}' says"))
     other = test_part_beside(path) if file is not None else None
     if other is not None:
         options["test_path"] = str(other)
         test_path = os.path.join(os.path.dirname(config_path), other.name)
-        head.append(f"  test_path: {quote_yaml(test_path)}    # the test part")
-        notes.append(f"test_path: {other.name}, the test part")
+        head.append(Note("N47", f"  test_path: {quote_yaml(test_path)}    # the test part"))
+        notes.append(Note("N47", f"test_path: {other.name}, the test part"))
     if choices.task is not None:
         options["task"] = choices.task
         lines.append(f"  task: {choices.task}")
@@ -65,7 +67,9 @@ def text_config(
         options["tokens"] = "characters"
         lines.append("  tokens: characters    # no blanks between words")
     dataset, refusal = _try_loading(path, options)
-    from_data = [f"cannot train yet: {refusal}"] if dataset is None else dataset.notes[1:]
+    from_data = (
+        [Note("N48", f"cannot train yet: {refusal}")] if dataset is None else dataset.notes[1:]
+    )
     lines += _length_lines(dataset)
     lines += comment_lines(from_data)
     about = _about(path, dataset)

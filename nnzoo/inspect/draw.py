@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from nnzoo.status import notice
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 Array = np.ndarray[Any, Any]
 
@@ -72,8 +72,11 @@ def png(figure: Figure) -> bytes:
     letters = sorted({chr(int(glyph[1])) for glyph in glyphs if glyph})
     if letters:
         notice(
-            f"no font on this machine has {' '.join(letters[:6])}{' …' * (len(letters) > 6)}: they are "
-            "drawn as boxes; install a font that has them, such as Noto Sans CJK"
+            Note(
+                "N42",
+                f"no font on this machine has {' '.join(letters[:6])}{' …' * (len(letters) > 6)}: they are "
+                "drawn as boxes; install a font that has them, such as Noto Sans CJK",
+            )
         )
     return file.getvalue()
 

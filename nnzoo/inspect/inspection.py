@@ -71,7 +71,9 @@ def select_rows(dataset: Dataset, split: str, rows: Sequence[int]) -> Tensor:
     length = len(dataset.splits[split])
     invalid = [row for row in rows if not 0 <= row < length]
     if invalid:
-        raise UsageError(f"--row {invalid[0]}: the {split} split has rows 0 to {length - 1}")
+        raise UsageError(
+            f"--row {invalid[0]}: the {split} split has rows 0 to {length - 1}", code="E55"
+        )
     return torch.tensor(list(rows))
 
 
@@ -318,7 +320,7 @@ def write_figures(
         files.append((folder / name, caption))
 
     if folder.is_symlink():
-        raise CheckpointError(f"{folder} is a link; name where to write with --out")
+        raise CheckpointError(f"{folder} is a link; name where to write with --out", code="E68")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for figure in make_figures(run.network, raw, targets, units):
@@ -335,7 +337,8 @@ def write_figures(
         write("arrays.npz", content.getvalue(), "The values behind the figures.")
     except OSError as error:
         raise CheckpointError(
-            f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out"
+            f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out",
+            code="E68",
         ) from None
     return files
 

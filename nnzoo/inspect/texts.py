@@ -48,7 +48,7 @@ def is_text_file(text: str) -> bool:
     if os.path.isfile(text):
         return True
     if len(text.split()) == 1:
-        raise DataError(f"no file {shorten(text)}")
+        raise DataError(f"no file {shorten(text)}", code="E30")
     return False
 
 

@@ -119,6 +119,7 @@ class CNN(nn.Module):
                 f"{what} has {plural(shortest, 'time step')}, but the layers of this network leave something only of "
                 f"{self.min_length} or more; use fewer layers, less pooling or padding 'same' (section model), leave "
                 "out shorter recordings, or data.length: N, which resamples every recording to N steps",
+                code="E17",
             )
 
     def to_channels(self, x: Any) -> Any:
@@ -178,16 +179,21 @@ def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
             "model.name",
             "a cnn needs neighbors: images or series, but the data is a table whose columns "
             "have no order; use mlp",
+            code="E16",
         )
     if input_spec.per_step:
         raise ConfigError.at(
-            "model.name", "a cnn sees what follows; a language model is an rnn, lstm or gru"
+            "model.name",
+            "a cnn sees what follows; a language model is an rnn, lstm or gru",
+            code="E16",
         )
     if options.branches is not None and input_spec.kind == "image":
-        raise ConfigError.at("model.branches", "are for sequences, but the data is images")
+        raise ConfigError.at(
+            "model.branches", "are for sequences, but the data is images", code="E16"
+        )
     if options.branches is not None and options.head.pooling == "flatten":
         raise ConfigError.at(
-            "model.head.pooling", "branches are pooled over time: 'average' or 'max'"
+            "model.head.pooling", "branches are pooled over time: 'average' or 'max'", code="E16"
         )
     if input_spec.variable_length and options.head.pooling == "flatten":
         resample = ", or data.length: N, which resamples every recording to N steps"
@@ -195,6 +201,7 @@ def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
             "model.head.pooling",
             "'flatten' needs sequences of one length, but these have different ones; use 'average' or 'max' over "
             f"time{resample * (input_spec.kind != 'tokens')}",
+            code="E16",
         )
 
 
@@ -220,6 +227,7 @@ class _Layer:
             raise ConfigError.at(
                 f"model.{key}",
                 f"{value} has two sizes, but a series has one direction; give a number",
+                code="E16",
             )
         return tuple(value)
 
@@ -305,6 +313,7 @@ class _Layer:
                 f"layer {self.index + 1} of {len(self.options.channels)}: its input is "
                 f"{_text(size)} and {what} leaves nothing ({_text(out)}); use fewer layers, less "
                 "pooling or 'same' padding",
+                code="E17",
             )
 
 
@@ -325,7 +334,7 @@ class ResidualBlock(nn.Module):
             (length - 1) // step + 1 for length, step in zip(size, layer.stride, strict=True)
         )
         if self.out_size != straight:
-            raise ConfigError.at("model.padding", "residual layers need 'same' padding")
+            raise ConfigError.at("model.padding", "residual layers need 'same' padding", code="E16")
         if channels != width or self.out_size != size:
             self.skip = _CONVOLUTION[layer.dims](
                 channels, width, 1, layer.stride, bias=options.norm != "batch"

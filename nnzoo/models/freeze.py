@@ -29,13 +29,15 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
         matched = [name for name in parameters if fnmatchcase(name, pattern)]
         if not matched:
             raise ConfigError.at(
-                f"{KEY}[{i}]", f"'{pattern}' matches no parameter; those of this network: {listed}"
+                f"{KEY}[{i}]",
+                f"'{pattern}' matches no parameter; those of this network: {listed}",
+                code="E20",
             )
         for name in matched:
             parameters[name].requires_grad_(False)
     if patterns and not any(p.requires_grad for p in parameters.values()):
         raise ConfigError.at(
-            KEY, f"all parameters are frozen, so there is nothing to train: {listed}"
+            KEY, f"all parameters are frozen, so there is nothing to train: {listed}", code="E20"
         )
     for module in model.modules():
         parts = list(module.parameters(recurse=False))

@@ -91,7 +91,8 @@ def _common_spec(networks: Sequence[Network]) -> DataSpec:
             if ours != theirs:
                 raise CheckpointError(
                     f"the runs of this group cannot be averaged: '{shorten(network.config.name)}' has {what} than "
-                    f"'{shorten(networks[0].config.name)}'"
+                    f"'{shorten(networks[0].config.name)}'",
+                    code="E69",
                 )
     for i, column in enumerate(columns):
         known = [spec.columns[i].categories or [] for spec in specs]

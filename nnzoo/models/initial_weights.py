@@ -42,7 +42,9 @@ def start_from_weights(network: Network, shared: dict[str, Any] | None = None) -
         notes = take_statistics(network, weights, options.scaling)
     elif weights.sha256 != shared["sha256"]:
         raise ConfigError.at(
-            KEY, f"{weights.path} has changed since the first run of this group started from it"
+            KEY,
+            f"{weights.path} has changed since the first run of this group started from it",
+            code="E20",
         )
     else:
         notes = []

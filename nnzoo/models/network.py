@@ -209,7 +209,9 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
         balance = {"classification": balanced_weights, "multilabel": positive_weights}
         weights_of = balance.get(dataset.spec.task)
         if weights_of is None:
-            raise ConfigError.at("data.class_weights", "is for classes and labels, not for numbers")
+            raise ConfigError.at(
+                "data.class_weights", "is for classes and labels, not for numbers", code="E16"
+            )
         weights = weights_of(dataset)
     spec = replace(
         dataset.spec,
@@ -224,7 +226,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     monitor = config.train.monitor
     if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
         key = "train.monitor" if monitor != "auto" else "train.early_stopping"
-        raise ConfigError.at(key, "needs validation rows; data.split.val is 0")
+        raise ConfigError.at(key, "needs validation rows; data.split.val is 0", code="E18")
     network.preprocess.cpu().fit(dataset.splits["train"])
     if isinstance(network.task, Regression):
         network.task.centre = dataset.splits["train"].targets().double().mean(0)
@@ -299,7 +301,8 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
     except ConfigError as error:
         first = error.issues[0]
         raise CheckpointError(
-            f"{source}: its configuration does not hold here: {first.path}: {first.message}"
+            f"{source}: its configuration does not hold here: {first.path}: {first.message}",
+            code="E65",
         ) from None
     except (CheckpointError, PluginError):
         raise
@@ -308,7 +311,8 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
             raise
         raise CheckpointError(
             f"{source} is not a checkpoint of nnzoo: its parts do not fit together "
-            f"({type(error).__name__}: {str(error)[:100]})"
+            f"({type(error).__name__}: {str(error)[:100]})",
+            code="E65",
         ) from error
     return network
 
@@ -330,20 +334,27 @@ def _build(
 ) -> Network:
     preprocess = Preprocess(getattr(config.data, "preprocess"), spec)
     if getattr(config.data, "augment", None) and spec.input.kind != "image":
-        raise ConfigError.at("data.augment", "is for images")
+        raise ConfigError.at("data.augment", "is for images", code="E16")
     if getattr(config.model, "embedding", None) is not None and spec.input.kind != "tokens":
-        raise ConfigError.at("model.embedding", f"is for text, but the data is {spec.input}")
+        raise ConfigError.at(
+            "model.embedding", f"is for text, but the data is {spec.input}", code="E16"
+        )
     if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
-        raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
+        raise ConfigError.at(
+            "train.batch_size", "batch norm needs batches of at least two rows", code="E16"
+        )
     if getattr(config.data, "difference_from_last", False):
         if preprocess.options.pca is not None:
             raise ConfigError.at(
-                "data.difference_from_last", "needs the target among the inputs; not with pca"
+                "data.difference_from_last",
+                "needs the target among the inputs; not with pca",
+                code="E16",
             )
         if preprocess.options.target != preprocess.options.scale:
             raise ConfigError.at(
                 "data.difference_from_last",
                 "needs one scale: data.preprocess.target as data.preprocess.scale",
+                code="E16",
             )
     check_eval(config.eval, spec)
     task = build_task(config.train, spec, weights, scale)
@@ -362,6 +373,7 @@ def _build(
         raise ConfigError.at(
             "model",
             f"has {weights_wanted:,} weights; {place} memory can train {most // TRAINED_WEIGHT:,}",
+            code="E19",
         )
     model = _model(config, preprocess, task)
     return Network(config, spec, preprocess, model, task, device)
@@ -376,6 +388,7 @@ def _check_activations(numbers: int, input_spec: InputSpec) -> None:
             "model",
             f"one input of {'×'.join(map(str, input_spec.shape))} makes {numbers:,} numbers in one layer; at "
             f"most {limit:,}. Use smaller inputs (data.size, data.window), fewer channels or units",
+            code="E19",
         )
 
 

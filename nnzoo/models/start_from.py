@@ -20,7 +20,7 @@ from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.preprocess import Preprocess
 from nnzoo.errors import ConfigError
 from nnzoo.models.weights_file import KEY, Weights
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural
 
 if TYPE_CHECKING:
     from nnzoo.models.network import Network
@@ -67,29 +67,41 @@ def take_weights(network: Network, weights: Weights) -> list[str]:
             KEY,
             f"none of the {plural(len(theirs), 'tensor')} of {weights.path} fits this network by name and shape: "
             f"it has {list_some(theirs, SHOWN, True)}; the network has {list_some(ours, SHOWN, True)}",
+            code="E20",
         )
     count = len(taken.whole) + len(taken.in_part)
     notes = [
-        f"started from {weights.path} (sha256 {weights.sha256[:12]}): {count} of "
-        f"{plural(len(state), 'tensor')} came from there"
-        + (f": {list_some(taken.whole, SHOWN, True)}" if taken.whole else "")
+        Note(
+            "N27",
+            f"started from {weights.path} (sha256 {weights.sha256[:12]}): {count} of "
+            f"{plural(len(state), 'tensor')} came from there"
+            + (f": {list_some(taken.whole, SHOWN, True)}" if taken.whole else ""),
+        )
     ]
     notes += (
-        [f"taken in part: {list_some(taken.in_part, SHOWN_MISMATCHES, True)}"]
+        [Note("N27", f"taken in part: {list_some(taken.in_part, SHOWN_MISMATCHES, True)}")]
         if taken.in_part
         else []
     )
     if taken.new:
-        notes.append(f"new, at their random start: {list_some(taken.new, SHOWN_MISMATCHES, True)}")
+        notes.append(
+            Note(
+                "N27", f"new, at their random start: {list_some(taken.new, SHOWN_MISMATCHES, True)}"
+            )
+        )
     left = [f"{name} {tuple(t.shape)}" for name, t in weights.tensors.items() if name not in state]
-    notes += [f"left there: {list_some(left, SHOWN_MISMATCHES, True)}"] if left else []
+    notes += [Note("N27", f"left there: {list_some(left, SHOWN_MISMATCHES, True)}")] if left else []
     frozen = [
         name
         for name, p in network.model.named_parameters()
         if not p.requires_grad and name in taken.new_names
     ]
     if frozen:
-        notes.append(f"frozen at their random start: {list_some(frozen, SHOWN_MISMATCHES, True)}")
+        notes.append(
+            Note(
+                "N27", f"frozen at their random start: {list_some(frozen, SHOWN_MISMATCHES, True)}"
+            )
+        )
     return notes + _other_options(network, weights) + _other_split(network, weights)
 
 
@@ -151,7 +163,9 @@ def _take(
     for axis, rows in enumerate(rows_there):
         values = values.index_select(axis, rows) if axis in named else values
     if values.is_floating_point() and not bool(values.isfinite().all()):
-        raise ConfigError.at(KEY, f"'{name}' there holds values that are not finite numbers")
+        raise ConfigError.at(
+            KEY, f"'{name}' there holds values that are not finite numbers", code="E20"
+        )
     values = values.to(target)
     if parts:
         index = torch.meshgrid(*[rows.to(target.device) for rows in rows_here], indexing="ij")

@@ -11,7 +11,7 @@ from nnzoo.config.run_config import from_dict
 from nnzoo.errors import ConfigError
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.models.weights_file import KEY, Weights
-from nnzoo.text import list_some
+from nnzoo.text import Note, list_some
 
 if TYPE_CHECKING:
     from nnzoo.models.network import Network
@@ -26,7 +26,7 @@ def take_statistics(network: Network, weights: Weights, asked: str) -> list[str]
 
     Raises ConfigError where they are to be kept and do not fit.
     """
-    notes = []
+    notes: list[str] = []
     kept_scale = {
         name.removeprefix("scale."): t
         for name, t in weights.task.items()
@@ -44,15 +44,17 @@ def take_statistics(network: Network, weights: Weights, asked: str) -> list[str]
             continue
         text = f"scaling of the {what}: fitted on this run's training rows"
         if asked == "fit":
-            notes.append(f"{text}, as asked")
+            notes.append(Note("N27", f"{text}, as asked"))
         elif reason and asked == "keep":
-            raise ConfigError.at(f"{KEY}.scaling", f"cannot keep that of the {what}: {reason}")
+            raise ConfigError.at(
+                f"{KEY}.scaling", f"cannot keep that of the {what}: {reason}", code="E20"
+            )
         elif reason:
-            notes.append(f"{text}, as {reason}")
+            notes.append(Note("N27", f"{text}, as {reason}"))
         else:
             misfit = _misfit(module.state_dict(), kept)
             module.load_state_dict(kept)
-            notes.append(f"scaling of the {what}: kept from there{misfit}")
+            notes.append(Note("N27", f"scaling of the {what}: kept from there{misfit}"))
     return notes
 
 

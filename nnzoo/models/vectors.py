@@ -33,12 +33,14 @@ def load_vectors(model: nn.Module, options: EmbeddingOptions, tokenizer: Tokeniz
     """
     assert options.vectors is not None
     if tokenizer.unit == "bytes":
-        raise ConfigError.at(KEY, "is for words and characters; data.tokens is bytes")
+        raise ConfigError.at(KEY, "is for words and characters; data.tokens is bytes", code="E21")
     ids, vectors = read_vectors(options.vectors, tokenizer, options.size)
     known = tokenizer.size - 1
     if not len(ids):
         raise ConfigError.at(
-            KEY, f"{options.vectors} has none of the {plural(known, 'token')} of the vocabulary"
+            KEY,
+            f"{options.vectors} has none of the {plural(known, 'token')} of the vocabulary",
+            code="E21",
         )
     embedding = next(module for module in model.modules() if isinstance(module, nn.Embedding))
     weight = embedding.weight
@@ -74,6 +76,7 @@ def read_vectors(path: str, tokenizer: Tokenizer, size: int) -> tuple[Array, Arr
             raise DataError.at(
                 KEY,
                 f"{path}:{number}: expected a word and {plural(size, 'number')}, got '{shorten(line.decode('utf-8', 'replace'))}'",
+                code="E21",
             )
         rows[id_] = vector
     known = np.array(sorted(rows), dtype=np.int64)
@@ -84,23 +87,27 @@ def read_vectors(path: str, tokenizer: Tokenizer, size: int) -> tuple[Array, Arr
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that are not blank, without their ends, and their numbers."""
     if not Path(path).is_file():
-        raise ConfigError.at(KEY, f"no file {path}")
+        raise ConfigError.at(KEY, f"no file {path}", code="E21")
     try:
         source = find_source(Path(path), bounded=False)
         if source.format != "text":
-            raise DataError.at(KEY, f"{path} is no text; expected a word and its numbers per line")
+            raise DataError.at(
+                KEY, f"{path} is no text; expected a word and its numbers per line", code="E21"
+            )
         with closing(source.open()) as file:
             number = 0
             while line := file.readline(MAX_LINE):
                 number += 1
                 if len(line) == MAX_LINE:
                     raise DataError.at(
-                        KEY, f"{path}:{number}: a line of more than {MAX_LINE:,} bytes"
+                        KEY, f"{path}:{number}: a line of more than {MAX_LINE:,} bytes", code="E21"
                     )
                 if stripped := line.rstrip():
                     yield number, stripped.replace(b"\t", b" ")
     except OSError as error:
-        raise DataError.at(KEY, f"cannot read {path}: {error.strerror or error}") from None
+        raise DataError.at(
+            KEY, f"cannot read {path}: {error.strerror or error}", code="E21"
+        ) from None
 
 
 def _check_size(path: str, actual: int, size: int) -> None:
@@ -108,6 +115,7 @@ def _check_size(path: str, actual: int, size: int) -> None:
         raise ConfigError.at(
             KEY,
             f"{path} has vectors of {plural(actual, 'number')}, and model.embedding.size is {size}; they must be equal",
+            code="E21",
         )
 
 

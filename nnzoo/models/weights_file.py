@@ -71,12 +71,15 @@ def read_weights(path: str) -> Weights:
         raise CheckpointError.at(
             KEY,
             f"no run folder and no file {path} (a relative path in a config starts at the config's folder)",
+            code="E61",
         )
     if file.is_dir():
         file = _best_of(file)
     elif file.suffix not in (".pt", ".pth", ".safetensors"):
         raise CheckpointError.at(
-            KEY, f"{path}: expected a run folder, or a .pt or .safetensors file of weights"
+            KEY,
+            f"{path}: expected a run folder, or a .pt or .safetensors file of weights",
+            code="E61",
         )
     try:
         data = checkpoint.read(file)
@@ -84,7 +87,7 @@ def read_weights(path: str) -> Weights:
         weights = parse(data, str(file), hashlib.sha256(data).hexdigest())
         _check_names(weights)
     except CheckpointError as error:
-        raise CheckpointError.at(KEY, str(error)) from None
+        raise CheckpointError.at(KEY, str(error), code="E61") from None
     return weights
 
 
@@ -92,7 +95,9 @@ def _check_names(weights: Weights) -> None:
     """Raise CheckpointError for names that no message could show."""
     for name in weights.tensors:
         if not name.isprintable() or len(name) > MAX_NAME:
-            raise CheckpointError(f"{weights.path}: {shorten(ascii(name))} is no name of a tensor")
+            raise CheckpointError(
+                f"{weights.path}: {shorten(ascii(name))} is no name of a tensor", code="E65"
+            )
 
 
 def _best_of(folder: Path) -> Path:
@@ -102,9 +107,12 @@ def _best_of(folder: Path) -> Path:
         raise CheckpointError.at(
             KEY,
             f"{folder} is a folder of {plural(len(runs), 'run')}; give one of them, as in {runs[0]}",
+            code="E61",
         )
     if not best.exists():
-        raise CheckpointError.at(KEY, f"{folder} holds no best.pt, so it is not a trained run")
+        raise CheckpointError.at(
+            KEY, f"{folder} holds no best.pt, so it is not a trained run", code="E61"
+        )
     return best
 
 
@@ -120,7 +128,8 @@ def _from_torch(data: bytes, path: str, sha256: str) -> Weights:
                 raise TypeError("a configuration that is none")
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
-                f"{path} is not a checkpoint of nnzoo: its parts do not fit together ({error})"
+                f"{path} is not a checkpoint of nnzoo: its parts do not fit together ({error})",
+                code="E65",
             ) from None
         return Weights(path, sha256, parts[0], spec, options, *parts[1:])
     try:
@@ -132,7 +141,8 @@ def _from_torch(data: bytes, path: str, sha256: str) -> Weights:
         known = isinstance(error, checkpoint.UnexpectedContent)
         reason = error if known else "torch cannot read it as one"
         raise CheckpointError(
-            f"{path} is no state_dict of PyTorch (torch.save(network.state_dict(), …)): {reason}"
+            f"{path} is no state_dict of PyTorch (torch.save(network.state_dict(), …)): {reason}",
+            code="E65",
         ) from None
     return Weights(path, sha256, _state_dict(content, path))
 
@@ -140,11 +150,13 @@ def _from_torch(data: bytes, path: str, sha256: str) -> Weights:
 def _state_dict(content: Any, path: str) -> dict[str, Tensor]:
     """The tensors of a .pt file, which may lie under a key beside other values; without the prefix of a wrapper."""
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state_dict")
+        raise CheckpointError(
+            f"{path} holds a {type(content).__name__}, not a state_dict", code="E65"
+        )
     inner = next((content[key] for key in _KEYS if isinstance(content.get(key), Mapping)), None)
     tensors = _tensors(content if inner is None else inner)
     if not tensors:
-        raise CheckpointError(f"{path} holds no tensors by name")
+        raise CheckpointError(f"{path} holds no tensors by name", code="E65")
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): t for name, t in tensors.items()}
@@ -170,7 +182,7 @@ def _from_safetensors(data: bytes, path: str, sha256: str) -> Weights:
         tensors = {name: _tensor(entry, values) for name, entry in header.items()}
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         reason = str(error)[:100]
-        raise CheckpointError(f"{path} is not a .safetensors file: {reason}") from None
+        raise CheckpointError(f"{path} is not a .safetensors file: {reason}", code="E62") from None
     if not isinstance(texts, dict) or "nnzoo" not in texts:
         return Weights(path, sha256, tensors)
     parts: dict[str, dict[str, Tensor]] = {"preprocess": {}, "task": {}, "model": {}}
@@ -229,5 +241,6 @@ def _described(texts: Mapping[str, Any], path: str) -> tuple[DataSpec, dict[str,
         return DataSpec.from_dict(values), options
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: its description of the network does not fit together ({str(error)[:100]})"
+            f"{path}: its description of the network does not fit together ({str(error)[:100]})",
+            code="E65",
         ) from None

@@ -24,7 +24,7 @@ from nnzoo.predict.predictions import (
     describe_expected_input,
     predict_raw,
 )
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural
 
 # Decoding a photo takes 0.1 s, most of it without Python's lock.
 DECODERS = min(8, os.cpu_count() or 1)
@@ -36,10 +36,12 @@ def read_image(network: Network, file: str | Path, info: DecodeInfo | None = Non
     info: filled by decoding. Raises DataError.
     """
     if network.data_spec.input.kind != "image":
-        raise DataError(f"{file}: this network reads {describe_expected_input(network)}")
+        raise DataError(
+            f"{file}: this network reads {describe_expected_input(network)}", code="E54"
+        )
     channels, height, width = network.data_spec.input.shape
     if channels not in (1, 3):
-        raise DataError(f"images have 1 or 3 channels; this network reads {channels}")
+        raise DataError(f"images have 1 or 3 channels; this network reads {channels}", code="E54")
     image = decode_in_thread(file, height, width, channels == 3, _gray_bits(network), info)
     max_value = max_pixel_value(network)
     if max_value != 255:
@@ -97,21 +99,29 @@ class _Decoder:
         return image
 
     def notes(self) -> list[str]:
-        notes = []
+        notes: list[str] = []
         if self.animated:
             count = plural(len(self.animated), "image has", "images have")
             files = list_some(sorted(self.animated))
-            notes.append(f"{count} several frames or pages, the first is used ({files})")
+            notes.append(
+                Note("N18", f"{count} several frames or pages, the first is used ({files})")
+            )
         if self.floats:
             count = plural(len(self.floats), "image has", "images have")
             files = list_some(sorted(self.floats), 1)
             notes.append(
-                f"{count} floating-point values ({files}), read as in training or by their largest value"
+                Note(
+                    "N18",
+                    f"{count} floating-point values ({files}), read as in training or by their largest value",
+                )
             )
         if self.dark:
             count, files = plural(len(self.dark), "image"), list_some(sorted(self.dark))
             notes.append(
-                f"{count} with values far below the training images' come out black ({files})"
+                Note(
+                    "W49",
+                    f"{count} with values far below the training images' come out black ({files})",
+                )
             )
         return notes
 
@@ -120,7 +130,7 @@ def _gray_bits(network: Network) -> int:
     """Return the bit depth to which gray images of more than 8 bits are scaled, as in training."""
     bits = network.data_spec.bits
     if bits != UNIT_RANGE and not 8 <= bits <= 32:
-        raise CheckpointError(f"the checkpoint has gray values of {bits} bits")
+        raise CheckpointError(f"the checkpoint has gray values of {bits} bits", code="E65")
     return bits
 
 
@@ -128,7 +138,7 @@ def max_pixel_value(network: Network) -> int:
     """Return the value of a white pixel of the network's images; black is 0."""
     value = network.data_spec.max_pixel_value
     if not 1 <= value <= 255:
-        raise CheckpointError(f"the checkpoint has images of {value} levels")
+        raise CheckpointError(f"the checkpoint has images of {value} levels", code="E65")
     return value
 
 
@@ -161,7 +171,10 @@ class _Brightness:
         if abs(mean - self.mean) <= 2 * self.std and not is_inverted:
             return []
         return [
-            f"the images are much {'brighter' if mean > self.mean else 'darker'} than the "
-            f"training images (mean {mean / self.max_value:.2f} against {self.mean / self.max_value:.2f}; black "
-            "is 0, white 1): are they inverted, ink dark on light against light on dark?"
+            Note(
+                "W49",
+                f"the images are much {'brighter' if mean > self.mean else 'darker'} than the "
+                f"training images (mean {mean / self.max_value:.2f} against {self.mean / self.max_value:.2f}; black "
+                "is 0, white 1): are they inverted, ink dark on light against light on dark?",
+            )
         ]

@@ -59,7 +59,7 @@ def _predict(network: Network, x: Any, steps: int, keep: Sequence[str]) -> Itera
     """Return the predictions of `predict`, by the kind of the input."""
     if network.data_spec.task == "language_model":
         raise UsageError(
-            f"nothing to predict; this network reads {describe_expected_input(network)}"
+            f"nothing to predict; this network reads {describe_expected_input(network)}", code="E07"
         )
     if network.data_spec.input.kind == "tokens":
         from nnzoo.predict.texts import predict_texts
@@ -67,7 +67,7 @@ def _predict(network: Network, x: Any, steps: int, keep: Sequence[str]) -> Itera
         return predict_texts(network, [] if x is None else x, keep)
     if keep and network.data_spec.input.kind != "table":
         expected = describe_expected_input(network)
-        raise UsageError(f"--keep is for tables; this network reads {expected}")
+        raise UsageError(f"--keep is for tables; this network reads {expected}", code="E54")
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(x, pandas.DataFrame):
         return _predict_frame(network, x, steps)
@@ -84,12 +84,13 @@ def _predict(network: Network, x: Any, steps: int, keep: Sequence[str]) -> Itera
         try:
             x = np.array(x, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise DataError(f"expected nested lists of numbers: {error}") from None
+            raise DataError(f"expected nested lists of numbers: {error}", code="E54") from None
     if isinstance(x, np.ndarray | Tensor):
         return _predict_arrays(network, x, steps)
     raise DataError(
         "expected a path, a list of paths, a DataFrame, or an array or tensor of raw inputs; got "
-        f"{type(x).__name__}"
+        f"{type(x).__name__}",
+        code="E54",
     )
 
 
@@ -127,9 +128,9 @@ def _predict_frame(network: Network, frame: pandas.DataFrame, steps: int) -> Ite
 
     if network.data_spec.input.kind == "image":
         expected = describe_expected_input(network)
-        raise DataError(f"a DataFrame holds no images; this network reads {expected}")
+        raise DataError(f"a DataFrame holds no images; this network reads {expected}", code="E54")
     if not len(frame):
-        raise DataError("the table has no rows")
+        raise DataError("the table has no rows", code="E54")
     frame = frame.reset_index(drop=True)
     frame.columns = frame.columns.map(str)
     source = "the table"
@@ -177,13 +178,14 @@ def _check_steps(network: Network, steps: int | None) -> int:
         if steps is not None:
             raise UsageError(
                 f"steps are for forecasts; this network reads {describe_expected_input(network)}, and "
-                f"its predictions are {'classes' if network.task.is_classification else 'numbers'}"
+                f"its predictions are {'classes' if network.task.is_classification else 'numbers'}",
+                code="E01",
             )
         return 0
     if steps is None:
         return network.data_spec.horizon
     if not 1 <= steps <= MAX_STEPS:
-        raise UsageError(f"steps: expected 1 to {MAX_STEPS:,}, got {steps}")
+        raise UsageError(f"steps: expected 1 to {MAX_STEPS:,}, got {steps}", code="E02")
     return steps
 
 
@@ -191,26 +193,26 @@ def _check_files(network: Network, paths: Sequence[str]) -> None:
     """Raise if a path cannot be an input, before anything is predicted."""
     reads = f"this network reads {describe_expected_input(network)}"
     if not paths and not is_forecaster(network):
-        raise UsageError(f"nothing to predict; {reads}")
+        raise UsageError(f"nothing to predict; {reads}", code="E07")
     images = network.data_spec.input.kind == "image"
     for path in map(Path, paths):
         is_image = path.suffix.lower() in EXTENSIONS
         is_folder = os.path.isdir(path)
         if not os.path.exists(path):
-            raise DataError(f"no file {path}")
+            raise DataError(f"no file {path}", code="E30")
         if is_folder and not images and not reads_recordings(network):
-            raise DataError(f"{path} is a folder; {reads}")
+            raise DataError(f"{path} is a folder; {reads}", code="E30")
         if is_folder and images and not (folder := scan(str(path))).count():
             unread = folder.all_left_out().unread
             but = f" but {by_type(unread)}; {UNREAD[extension(unread[0])]}" if unread else ""
-            raise DataError(f"{path} has no images{but}; {reads}")
+            raise DataError(f"{path} has no images{but}; {reads}", code="E37")
         if not is_folder and not os.path.isfile(path):  # a pipe would be waited for without end
-            raise DataError(f"not a regular file: {path}")
+            raise DataError(f"not a regular file: {path}", code="E31")
         if not is_folder and is_image != images:
             reason = "is an image" if is_image else "is not an image"
             if images and extension(str(path)) in UNREAD:
                 reason = f"is in a format that is not read ({UNREAD[extension(str(path))]})"
-            raise DataError(f"{path} {reason}; {reads}")
+            raise DataError(f"{path} {reason}; {reads}", code="E54")
 
 
 def _check_array(network: Network, x: Array | Tensor) -> Tensor:
@@ -220,7 +222,7 @@ def _check_array(network: Network, x: Array | Tensor) -> Tensor:
         try:
             x = torch.from_numpy(np.array(x, order="C"))  # a copy: arrays may be read-only
         except (TypeError, ValueError):
-            raise DataError(f"expected numbers, got {x.dtype}") from None
+            raise DataError(f"expected numbers, got {x.dtype}", code="E54") from None
     x = x.detach().cpu()
     original_shape = tuple(x.shape)
     if kind == "image" and x.ndim == 2 and shape[0] == 1:
@@ -231,7 +233,8 @@ def _check_array(network: Network, x: Array | Tensor) -> Tensor:
         noun = {"image": "images", "table": "rows"}.get(kind, "windows")
         expected = ", ".join(["rows", *map(str, shape)])
         raise DataError(
-            f"expected {noun} of shape ({expected}), or one of them; got {original_shape}"
+            f"expected {noun} of shape ({expected}), or one of them; got {original_shape}",
+            code="E54",
         )
     dtype = str(x.dtype).removeprefix("torch.")
     if kind == "image":
@@ -241,20 +244,24 @@ def _check_array(network: Network, x: Array | Tensor) -> Tensor:
         if x.dtype != torch.uint8:
             raise DataError(
                 f"expected pixels from 0 to {max_value} as uint8, got {dtype}; scale, round and cast "
-                "them"
+                "them",
+                code="E54",
             )
         if int(x.max()) > max_value:
-            raise DataError(f"expected pixels from 0 to {max_value}, got {int(x.max())}")
+            raise DataError(
+                f"expected pixels from 0 to {max_value}, got {int(x.max())}", code="E54"
+            )
         return x
     if x.is_complex() or x.dtype == torch.bool:
-        raise DataError(f"expected numbers, got {dtype}")
+        raise DataError(f"expected numbers, got {dtype}", code="E54")
     if kind == "table":
         text = [c.name for c in network.data_spec.columns if c.categories is not None]
         if text:
             raise DataError(
-                f"column '{shorten(text[0])}' holds categories; give the rows as a DataFrame"
+                f"column '{shorten(text[0])}' holds categories; give the rows as a DataFrame",
+                code="E54",
             )
         return x.double()
     if not x.isfinite().all():
-        raise DataError("expected finite numbers; there are missing or infinite ones")
+        raise DataError("expected finite numbers; there are missing or infinite ones", code="E54")
     return x.double()

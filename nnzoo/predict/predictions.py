@@ -19,7 +19,7 @@ from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
 from nnzoo.evaluation.tasks.multilabel import Multilabel
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.models.network import Network
-from nnzoo.text import list_some, plural, quoted_name, shorten
+from nnzoo.text import Note, list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -346,8 +346,9 @@ def note_nan(batches: Iterator[Predictions]) -> Iterator[Predictions]:
             where = ", ".join(f"{name} {column[row]}" for name, column in batch.index.items())
         count, total, last = count + int(is_nan.sum()), total + len(batch), batch
     if count and last is not None:
-        note = (
+        note = Note(
+            "W48",
             f"{count:,} of {total:,} answers are not numbers (nan), the first: {where}; the inputs are "
-            "far from the training data, or the weights are"
+            "far from the training data, or the weights are",
         )
         yield last.empty_with_notes([note])

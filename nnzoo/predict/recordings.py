@@ -27,6 +27,7 @@ from nnzoo.data.table_files.table_io import Table, read_chunks
 from nnzoo.errors import DataError
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import Predictions, batch_size, predict_raw
+from nnzoo.text import reworded
 
 if TYPE_CHECKING:
     import pandas
@@ -43,7 +44,7 @@ def predict_recordings(network: Network, paths: list[str]) -> Iterator[Predictio
         for predictions in _predict(network, recordings, more):
             yield predictions
         of_file = [*recordings.notes, *recordings.cuts]
-        notes += [f"{path}: {note}" if len(paths) > 1 else note for note in of_file]
+        notes += [reworded(note, f"{path}: {note}") if len(paths) > 1 else note for note in of_file]
     yield predictions.empty_with_notes(notes)
 
 
@@ -67,10 +68,11 @@ def predict_arrays(network: Network, x: Array | Tensor | Sequence[Any]) -> Itera
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != channels:
             raise DataError(
-                f"{name}: expected an array of shape (time, {channels}), got {tuple(values.shape)}"
+                f"{name}: expected an array of shape (time, {channels}), got {tuple(values.shape)}",
+                code="E54",
             )
         if np.isinf(values).any():
-            raise DataError(f"{name} has infinite values")
+            raise DataError(f"{name} has infinite values", code="E54")
         builder.add(values, str(i), name)
     recordings = builder.build(network.data_spec.column_names)
     yield from _predict(network, recordings, {})
@@ -105,7 +107,7 @@ def _numbers(x: Any, name: str) -> Array:
             raise TypeError(f"got {values.dtype}")
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name}: expected numbers (time, channels): {error}") from None
+        raise DataError(f"{name}: expected numbers (time, channels): {error}", code="E54") from None
 
 
 def _predict(
@@ -158,7 +160,7 @@ def _read_files(network: Network, folder: str) -> Recordings:
     """The tables in a folder and below it, a recording each."""
     files = list(scan_tables(folder).walk())
     if not files:
-        raise DataError(f"{folder} has no CSV or Parquet files")
+        raise DataError(f"{folder} has no CSV or Parquet files", code="E37")
     reader = FileReader(folder, _options_of_files(network), Shaping.of(network.config.data))
     builder = RecordingsBuilder(folder, reader.shaping)
     for file in files:

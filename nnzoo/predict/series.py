@@ -23,7 +23,7 @@ from nnzoo.predict.predictions import (
     predict_values,
 )
 from nnzoo.predict.tables import read_options
-from nnzoo.text import list_some, shorten
+from nnzoo.text import list_some, reworded, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -36,7 +36,9 @@ def predict_series(network: Network, paths: list[str], steps: int) -> Prediction
     for path in paths:
         table = read_table(path, read_options(network), "INPUT")
         files[path] = histories_from_frame(network, table.frame, path)
-        notes += [f"{path}: {note}" if len(paths) > 1 else note for note in table.notes]
+        notes += [
+            reworded(note, f"{path}: {note}") if len(paths) > 1 else note for note in table.notes
+        ]
     predictions = forecast_histories(network, files or {"": _training_history(network)}, steps)
     predictions.notes[:0] = notes
     return predictions
@@ -49,12 +51,14 @@ def _training_history(network: Network) -> Histories:
         try:
             frame = read_table(data.path, ReadOptions.of(data)).frame
         except DataError as error:
-            raise DataError(f"{error}\nIf the data has moved, give its file as INPUT") from None
+            raise DataError(
+                f"{error}\nIf the data has moved, give its file as INPUT", code="E30"
+            ) from None
         return histories_from_frame(network, frame, data.path)
     split = read_dataset(network.config, network.data_spec).splits["train"]
     if not isinstance(split, WindowSplit):
         expected = describe_expected_input(network)
-        raise UsageError(f"nothing to continue; this network reads {expected}")
+        raise UsageError(f"nothing to continue; this network reads {expected}", code="E07")
     return Histories({"": History(split.values.numpy())})
 
 
@@ -123,7 +127,8 @@ def forecast(network: Network, history: Tensor, steps: int) -> Predictions:
         raise UsageError(
             f"{steps} steps: this network forecasts {horizon} from covariates ({covariates}), which are "
             "known up to the present only; train one with a larger data.horizon, or without "
-            "covariates"
+            "covariates",
+            code="E56",
         )
     window, known = history.shape[1], 0
     future, stds = [], []

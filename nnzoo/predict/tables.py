@@ -25,7 +25,7 @@ from nnzoo.data.tables import category_codes, encode_columns
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import Predictions, batch_size, predict_raw
-from nnzoo.text import list_some, shorten
+from nnzoo.text import Note, list_some, reworded, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -50,7 +50,9 @@ def predict_tables(
                 frame, stray_notes = without_stray_rows(frame, table.named, below=False)
             predictions = predict_rows(network, frame, path, values, keep)
             of_table = [*table.notes, *stray_notes]
-            notes += [f"{path}: {note}" if len(paths) > 1 else note for note in of_table]
+            notes += [
+                reworded(note, f"{path}: {note}") if len(paths) > 1 else note for note in of_table
+            ]
             if len(paths) > 1:
                 predictions.index = {"file": [path] * len(predictions)} | predictions.index
             yield predictions
@@ -91,7 +93,9 @@ def predict_rows(
             frame, int(column) if column.lstrip("-").isdecimal() else column, "--keep"
         )
         if name in RESERVED or name.startswith("p_"):
-            raise UsageError(f"--keep: '{name}' is the name of a column of the predictions")
+            raise UsageError(
+                f"--keep: '{name}' is the name of a column of the predictions", code="E01"
+            )
         index[name] = [None if value is None else str(value) for value in to_text(frame[name])]
     frame = _number_as_in_training(network, frame)
     raw = encode_columns(frame, columns, source)
@@ -129,10 +133,14 @@ def read_sequence(network: Network, frame: pandas.DataFrame, source: str) -> Ten
         frame = frame.set_axis(names, axis=1)
     raw = encode_columns(frame, [ColumnSpec(name) for name in names], source)
     if len(raw) != steps:
-        raise DataError(f"{source} has {len(raw):,} time steps; this network reads {steps:,}")
+        raise DataError(
+            f"{source} has {len(raw):,} time steps; this network reads {steps:,}", code="E54"
+        )
     if raw.isnan().any():
         row, column = raw.isnan().nonzero()[0].tolist()
-        raise DataError(f"{source}: '{shorten(names[column])}' is missing in data row {row + 1}")
+        raise DataError(
+            f"{source}: '{shorten(names[column])}' is missing in data row {row + 1}", code="E54"
+        )
     return raw
 
 
@@ -175,10 +183,14 @@ class NewValues:
             ("typed differently than in training, and read alike", self.spellings),
             ("words that count as missing", self.words),
         )
-        notes = [f"{text}: {_list_columns(counts)}" for text, counts in sorts if counts]
+        notes: list[str] = [
+            Note("N40", f"{text}: {_list_columns(counts)}") for text, counts in sorts if counts
+        ]
         if self.filled:
             filled = {name: Counter({"": rows}) for name, rows in self.filled.items()}
-            notes.append(f"missing values filled as in training: {_list_columns(filled)}")
+            notes.append(
+                Note("N06", f"missing values filled as in training: {_list_columns(filled)}")
+            )
         return notes
 
 

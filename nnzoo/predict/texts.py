@@ -28,7 +28,7 @@ from nnzoo.errors import DataError, UsageError
 from nnzoo.evaluation.evaluate import MAX_BATCH_ROWS, MAX_BATCH_VALUES
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import Predictions, predict_raw
-from nnzoo.text import list_some, quoted_name, shorten
+from nnzoo.text import Note, list_some, quoted_name, reworded, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -77,13 +77,13 @@ def predict_texts(network: Network, x: Any, keep: Sequence[str] = ()) -> Iterato
     items = [x] if isinstance(x, str | Path) else _as_list(x)
     for item in items:
         if not isinstance(item, str | Path):
-            raise DataError(f"expected texts, got {type(item).__name__}")
+            raise DataError(f"expected texts, got {type(item).__name__}", code="E54")
     if not items:
-        raise UsageError("nothing to predict; give texts")
+        raise UsageError("nothing to predict; give texts", code="E07")
     paths = [_path_of(item) for item in items]
     tables = all(path is not None and is_table(path) for path in paths)
     if keep and not tables:
-        raise UsageError("--keep is for tables")
+        raise UsageError("--keep is for tables", code="E01")
     columns = ("row", *keep) if tables else ("text",)
     columns = ("file", *columns) if tables and len(items) > 1 else columns
     texts = _all_texts(network, items, paths, inputs, columns)
@@ -96,7 +96,8 @@ def _as_list(x: Any) -> list[Any]:
         x = x.tolist()
     if not isinstance(x, Sequence) or isinstance(x, bytes):
         raise DataError(
-            f"expected a text, a list of texts, paths or a DataFrame; got {type(x).__name__}"
+            f"expected a text, a list of texts, paths or a DataFrame; got {type(x).__name__}",
+            code="E54",
         )
     # A missing value of a column is an empty text.
     return ["" if item is None or (isinstance(item, float) and isnan(item)) else item for item in x]
@@ -108,7 +109,7 @@ def _path_of(item: str | Path) -> str | None:
         return str(item)
     like_file = item.lower().endswith(_TABLE_NAMES) and len(item.split()) == 1
     if like_file and not os.path.exists(item):
-        raise DataError(f"no file {shorten(item)}")
+        raise DataError(f"no file {shorten(item)}", code="E30")
     return item if like_file else None
 
 
@@ -137,7 +138,7 @@ def _all_texts(
         elif os.path.isdir(path):
             files = list(scan_texts(path).walk())
             if not files:
-                raise DataError(f"{path} has no .txt files")
+                raise DataError(f"{path} has no .txt files", code="E37")
             for file in files:
                 yield from _of_file(file, by_line and _holds_lines(network), encoding)
         elif is_table(path):
@@ -150,10 +151,11 @@ def _all_texts(
         else:
             if not os.path.isfile(path):
                 raise DataError(
-                    f"{'not a regular file:' if os.path.exists(path) else 'no file'} {path}"
+                    f"{'not a regular file:' if os.path.exists(path) else 'no file'} {path}",
+                    code="E30",
                 )
             if by_line:
-                inputs.notes.append(f"{path}: a text per line")
+                inputs.notes.append(Note("N16", f"{path}: a text per line"))
             yield from _of_file(path, by_line, encoding)
 
 
@@ -182,7 +184,9 @@ def _stdin_lines() -> Iterator[_Text]:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeError as error:
             place = getattr(error, "start", 0) + 1
-            raise DataError(f"stdin:{number}: not UTF-8 text (byte {place} of the line)") from None
+            raise DataError(
+                f"stdin:{number}: not UTF-8 text (byte {place} of the line)", code="E35"
+            ) from None
         check_length(text, f"stdin:{number}")
         yield _Text(text, (shorten(text, SHOWN),), f"stdin:{number}")
 
@@ -203,7 +207,7 @@ def _rows_of(
     for table in tables:
         frame = table.frame
         column = _text_column(network, table, path)
-        inputs.notes += [f"{path}: {note}" for note in table.notes]
+        inputs.notes += [reworded(note, f"{path}: {note}") for note in table.notes]
         rows = (frame.index.to_numpy() + 1).tolist()
         kept = [_kept(frame, name) for name in inputs.kept]
         for i, (row, text) in enumerate(zip(rows, to_text(frame[column]), strict=True)):
@@ -236,7 +240,9 @@ def _text_column(network: Network, table: Table, path: str) -> str:
         return texts[0]
     shown = list_some([quoted_name(column) for column in names], 6, counted=True)
     expected = f"a column {quoted_name(str(name))}" if name is not None else "one column of text"
-    raise DataError(f"{path}: expected {expected}, which training has; the file has {shown}")
+    raise DataError(
+        f"{path}: expected {expected}, which training has; the file has {shown}", code="E54"
+    )
 
 
 def _predict(
@@ -255,7 +261,8 @@ def _predict(
             row = int(ids.lengths.argmax())
             raise DataError(
                 f"{group[row].name} has {int(ids.lengths[row]):,} tokens; at most {MAX_TOKENS:,} are read. Cut it "
-                "into parts"
+                "into parts",
+                code="E34",
             )
         values, offsets = torch.from_numpy(ids.values[:, None]), torch.from_numpy(ids.offsets)
         for rows in _batches(ids.lengths.tolist()):
@@ -266,7 +273,7 @@ def _predict(
             }
             yield predict_raw(network, raw, index)
     if not counts.texts:
-        raise UsageError("nothing to predict: there is no text")
+        raise UsageError("nothing to predict: there is no text", code="E07")
     notes = token_notes({"": counts}, cut, tokenizer.unit)
     empty = predict_raw(network, torch.zeros(0), {name: [] for name in columns})
     yield empty.empty_with_notes([*dict.fromkeys(inputs.notes), *notes])

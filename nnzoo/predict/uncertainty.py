@@ -31,7 +31,8 @@ def with_coverage(
     if steps > horizon:
         raise UsageError(
             f"intervals are known for the horizon of {plural(horizon, 'step')}, not for {steps}: beyond it, forecasts "
-            "follow from forecasts; train with a larger data.horizon"
+            "follow from forecasts; train with a larger data.horizon",
+            code="E56",
         )
     rows = plural(calibration.rows, "validation row")
     if network.task.is_classification:

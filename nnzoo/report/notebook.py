@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from nnzoo.report import charts
+from nnzoo.text import labeled
 
 # The CSS variables of the charts, in the light colors of the report.
 _COLORS = "--ink: #1f2933; --line: #d8dee4; --paper: #ffffff; --c1: #2563eb; --c2: #d9480f"
@@ -22,7 +23,7 @@ def training_html(
     title: str, notes: list[str], rows: list[dict[str, Any]], best_epoch: int | None
 ) -> str:
     """Return a fragment of HTML. rows: those of metrics.jsonl; best_epoch: marked in the curves."""
-    parts = [f"<b>{escape(title)}</b>", *(f"<div>{escape(note)}</div>" for note in notes)]
+    parts = [f"<b>{escape(title)}</b>", *(f"<div>{escape(labeled(note))}</div>" for note in notes)]
     drawings: list[Markup] = []
     for name, keys in _CURVES:
         lines = {

@@ -26,7 +26,7 @@ from nnzoo.predict.predictions import Predictions, predict_split
 from nnzoo.predict.uncertainty import with_intervals
 from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run_dir import MAX_NOTE, MAX_NOTES, RunDir
-from nnzoo.text import shorten
+from nnzoo.text import labeled, shorten
 
 
 @dataclass
@@ -40,7 +40,9 @@ class RunReport:
     def open(cls, path: Path, device: torch.device, sets: list[str] | None = None) -> RunReport:
         """Open a run folder; raises CheckpointError if it has no best.pt."""
         if not path.is_dir():
-            raise CheckpointError(f"{path} is not a run folder; give one, such as checkpoints/cnn")
+            raise CheckpointError(
+                f"{path} is not a run folder; give one, such as checkpoints/cnn", code="E61"
+            )
         loaded = LoadedRun.open(path, device, "best", sets)
         if isinstance(loaded.network, GroupNetwork):
             return GroupReport(RunDir(path), loaded)
@@ -139,13 +141,14 @@ class RunReport:
         recorded = self.folder.environment().get("data_notes")
         if isinstance(recorded, list):
             return [shorten(str(note), MAX_NOTE) for note in recorded[: MAX_NOTES + 1]]
-        return [] if self.data_error else list(self.loaded.dataset.notes)
+        return [] if self.data_error else [*map(labeled, self.loaded.dataset.notes)]
 
     @property
     def observations(self) -> list[str]:
         """Lines on the curves and the result: over-fitting, convergence, the baseline."""
         lines = curve_observations(self.epochs, self.best_epoch, self.config)
-        return lines if self.data_error else lines + baseline_lines(self.result)
+        lines += [] if self.data_error else baseline_lines(self.result)
+        return [*map(labeled, lines)]
 
     @property
     def config_text(self) -> str:
@@ -188,7 +191,7 @@ class GroupReport(RunReport):
     def observations(self) -> list[str]:
         """Lines on the result beside the baseline, and on runs that do not take part."""
         lines = [] if self.data_error else baseline_lines(self.result)
-        return [*self.loaded.notes, *lines]
+        return [*map(labeled, [*self.loaded.notes, *lines])]
 
     @property
     def config_text(self) -> str:

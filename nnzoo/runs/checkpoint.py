@@ -119,7 +119,7 @@ def to_plain(content: Mapping[str, Any]) -> dict[str, Any]:
     try:
         _check_values(result)
     except UnexpectedContent as error:
-        raise CheckpointError(f"this cannot be saved: {error}") from None
+        raise CheckpointError(f"this cannot be saved: {error}", code="E68") from None
     return result
 
 
@@ -136,7 +136,7 @@ def _to_plain(value: Any, made: dict[Any, Tensor]) -> Any:
         return {key: _to_plain(item, made) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_to_plain(item, made) for item in value)
-    return value
+    return str(value) if isinstance(value, str) else value
 
 
 def append_checksum(archive: bytes | io.BytesIO, version: int = FORMAT) -> memoryview:
@@ -187,14 +187,16 @@ def read(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise CheckpointError(f"{path} is not a file, so not a checkpoint")
+                raise CheckpointError(f"{path} is not a file, so not a checkpoint", code="E61")
             return file.read()
     except FileNotFoundError:
-        raise CheckpointError(f"no checkpoint {path}") from None
+        raise CheckpointError(f"no checkpoint {path}", code="E61") from None
     except IsADirectoryError:
-        raise CheckpointError(f"{path} is a folder, not a checkpoint") from None
+        raise CheckpointError(f"{path} is a folder, not a checkpoint", code="E61") from None
     except MemoryError:
-        raise CheckpointError(f"{path} is larger than the memory of this machine") from None
+        raise CheckpointError(
+            f"{path} is larger than the memory of this machine", code="E53"
+        ) from None
     except OSError as error:  # of a bad disk, or of a user who may not
         kind = DamagedError if error.errno == errno.EIO else CheckpointError
         raise kind(f"cannot read {path}: {error.strerror or error}") from None
@@ -210,12 +212,14 @@ def _check_checksum(data: bytes, path: Path) -> None:
     if footer is None:
         if path.suffix in (".yaml", ".yml"):
             raise CheckpointError(
-                f"{path} is a config, no checkpoint; nnzoo eval --config {shell_word(path)}"
+                f"{path} is a config, no checkpoint; nnzoo eval --config {shell_word(path)}",
+                code="E61",
             )
         if path.suffix in _OTHER_SUFFIXES:
             raise CheckpointError(
                 f"{path} is not a checkpoint of nnzoo, which loads none of other programs (torch.save, "
-                "Keras, ONNX); train the network here, or give a run folder or its best.pt"
+                "Keras, ONNX); train the network here, or give a run folder or its best.pt",
+                code="E61",
             )
         raise DamagedError(
             f"{path} is cut short, was changed, or is not a checkpoint of nnzoo: no checksum at its "
@@ -226,7 +230,8 @@ def _check_checksum(data: bytes, path: Path) -> None:
     if int(footer[1]) > FORMAT:
         raise CheckpointError(
             f"{path} was written by a newer nnzoo (format {int(footer[1])}, this one reads up to "
-            f"{FORMAT}); update nnzoo"
+            f"{FORMAT}); update nnzoo",
+            code="E64",
         )
 
 
@@ -299,14 +304,17 @@ def check_state_dict(module: nn.Module, state: dict[str, Tensor], what: str) -> 
     expected = module.state_dict()
     for name in expected:
         if name not in state:
-            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
+            raise CheckpointError(f"{what}: the checkpoint has no '{name}'", code="E65")
     for name, tensor in state.items():
         if name not in expected:
-            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
+            raise CheckpointError(
+                f"{what}: the checkpoint has '{name}', which the network has not", code="E65"
+            )
         there, here = _leaf(tensor), _leaf(expected[name])
         if there != here:
             raise CheckpointError(
-                f"{what}: '{name}' is {there} in the checkpoint and {here} in the network"
+                f"{what}: '{name}' is {there} in the checkpoint and {here} in the network",
+                code="E65",
             )
 
 
@@ -315,7 +323,9 @@ def check_finite(state: dict[str, Tensor], what: str) -> None:
     nan, and of classes the first the likeliest."""
     for name, tensor in state.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise CheckpointError(f"{what}: '{name}' holds values that are not finite numbers")
+            raise CheckpointError(
+                f"{what}: '{name}' holds values that are not finite numbers", code="E65"
+            )
 
 
 def _leaf(value: Any) -> str:

@@ -76,7 +76,9 @@ def require_same_config(config: RunConfig, network: Network, source: Path) -> Ru
     config = inherit_auto_values(config, network.config)
     differing = config_diff(network.config, config)
     if differing:
-        raise UsageError(f"{source} was trained with another config:\n" + "\n".join(differing))
+        raise UsageError(
+            f"{source} was trained with another config:\n" + "\n".join(differing), code="E09"
+        )
     return config
 
 
@@ -90,7 +92,8 @@ def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, fold
         raise UsageError(
             f"{folder.path} holds a run of another config. Train this one beside it: "
             f"-s name={free_name(folder.path)}; or start over: --fresh (the old folder is kept)\n"
-            + "\n".join(differing)
+            + "\n".join(differing),
+            code="E09",
         )
 
 
@@ -120,7 +123,9 @@ def free_name(path: Path) -> str:
 def check_same_config(config: RunConfig, device: torch.device, processes: SingleProcess) -> None:
     """Raise UsageError if this process was started with another config than the main rank."""
     if config.train.compile is True:
-        raise ConfigError.at("train.compile", "does not go with several processes (torchrun)")
+        raise ConfigError.at(
+            "train.compile", "does not go with several processes (torchrun)", code="E16"
+        )
     ignored = tuple(f"data.{key}" for key in PATH_KEYS)
     values = {
         key: str(value) for key, value in config.flat().items() if not key.startswith(ignored)
@@ -131,5 +136,6 @@ def check_same_config(config: RunConfig, device: torch.device, processes: Single
     if differing:
         raise UsageError(
             f"another configuration than in rank {processes.main_rank}: {', '.join(differing)}; start the "
-            "same command with the same file on every machine"
+            "same command with the same file on every machine",
+            code="E74",
         )

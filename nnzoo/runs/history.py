@@ -66,7 +66,7 @@ class _Layout:
         for name, pattern in self.tensors.items():
             tensor = state[name].detach()
             if (tensor.shape, tensor.dtype) != (pattern.shape, pattern.dtype):
-                raise CheckpointError(f"'{name}' has changed its shape or type")
+                raise CheckpointError(f"'{name}' has changed its shape or type", code="E65")
             flat = tensor.cpu().contiguous().view(-1).view(torch.uint8)
             parts.append(memoryview(flat.numpy().data))
         header = (_MAGIC, self.start_crc, epoch, self.size)
@@ -134,7 +134,7 @@ class History:
             isinstance(name, str) and isinstance(content["model"].get(name), Tensor)
             for name in names
         ):
-            raise DamagedError(f"{path}: it does not say which tensors are recorded")
+            raise DamagedError(f"{path}: it does not say which tensors are recorded", code="E65")
         return cls(folder, content, samples, _Layout(data, content))
 
     @property
@@ -167,14 +167,14 @@ class History:
         path = weights_file(self.folder)
         start = self._records().get(epoch)
         if start is None:
-            raise CheckpointError(f"{path} has no weights of epoch {epoch}")
+            raise CheckpointError(f"{path} has no weights of epoch {epoch}", code="E65")
         with _open_records(self.folder) as descriptor:
             record = (
                 b"" if descriptor is None else _read_at(descriptor, start, self._layout.record_size)
             )
         tensors = self._layout.unpack(record) if self._layout.epoch_of(record) == epoch else None
         if tensors is None:
-            raise DamagedError(f"{path}: the weights of epoch {epoch} are damaged")
+            raise DamagedError(f"{path}: the weights of epoch {epoch} are damaged", code="E65")
         checkpoint.check_finite(tensors, f"{path}, epoch {epoch}")
         return state | tensors
 
@@ -201,7 +201,9 @@ class HistoryWriter:
         try:
             folder.history.mkdir(exist_ok=True)
         except OSError as error:
-            raise CheckpointError(f"cannot write {folder.history}: {error.strerror}") from None
+            raise CheckpointError(
+                f"cannot write {folder.history}: {error.strerror}", code="E68"
+            ) from None
         _check_folder(folder)
         content = network.state()
         content["samples"] = Samples.choose(dataset).state()
@@ -262,7 +264,7 @@ def weights_file(folder: RunDir) -> Path:
 def _check_folder(folder: RunDir) -> None:
     """Raise CheckpointError if the history is a link, which may lead anywhere."""
     if folder.history.is_symlink():
-        raise CheckpointError(f"{folder.history} is a link; remove it")
+        raise CheckpointError(f"{folder.history} is a link; remove it", code="E68")
 
 
 @contextmanager
@@ -275,10 +277,10 @@ def _open_records(folder: RunDir) -> Iterator[int | None]:
         yield None
         return
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot read {path}: {error.strerror}", code="E31") from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise CheckpointError(f"{path} is not a plain file; remove it")
+            raise CheckpointError(f"{path} is not a plain file; remove it", code="E68")
         yield descriptor
     finally:
         os.close(descriptor)
@@ -293,7 +295,9 @@ def _read_at(descriptor: int, start: int, size: int) -> bytes:
             parts.append(part)
             size -= len(part)
     except OSError as error:
-        raise CheckpointError(f"cannot read the weights of a history: {error.strerror}") from None
+        raise CheckpointError(
+            f"cannot read the weights of a history: {error.strerror}", code="E31"
+        ) from None
     return b"".join(parts)
 
 

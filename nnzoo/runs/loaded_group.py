@@ -12,7 +12,7 @@ from nnzoo.file_io import SUMMARY
 from nnzoo.models.group_network import GroupNetwork
 from nnzoo.models.network import Network
 from nnzoo.runs.run_index import members_of, read_run
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural
 
 Load = Callable[[Path], tuple[Network, Path, str]]
 
@@ -26,7 +26,8 @@ def load_group(path: Path, load: Load) -> tuple[GroupNetwork, str]:
     names = members_of(path)
     if not names:
         raise CheckpointError(
-            f"{path / SUMMARY} names no runs of a group; the command that trained it writes it again"
+            f"{path / SUMMARY} names no runs of a group; the command that trained it writes it again",
+            code="E69",
         )
     states = {name: _state(path / name) for name in names}
     networks, notes, errors = [], [], []
@@ -43,14 +44,16 @@ def load_group(path: Path, load: Load) -> tuple[GroupNetwork, str]:
     if not networks:
         reason = f"\n{errors[0]}" if errors else ""
         raise CheckpointError(
-            f"{path}: no run of this group is complete: {list_some(others, 5, True)}{reason}"
+            f"{path}: no run of this group is complete: {list_some(others, 5, True)}{reason}",
+            code="E66",
         )
     if others:
-        notes.insert(0, f"left out: {list_some(others, 5, True)}")
+        notes.insert(0, Note("N36", f"left out: {list_some(others, 5, True)}"))
     if networks[0].data_spec.task == "language_model":
         raise UsageError(
             f"{path} is a group of language models, each of which carries a state of its own through the text: their "
-            f"predictions are not averaged; give one of them, as in {path / networks[0].config.name}"
+            f"predictions are not averaged; give one of them, as in {path / networks[0].config.name}",
+            code="E69",
         )
     name = path.resolve().name
     config = networks[0].config
@@ -69,5 +72,6 @@ def require_single(network: Network, path: Path, what: str) -> None:
     if network.is_group:
         names = [member.config.name for member in network.networks]
         raise UsageError(
-            f"{path} is a group of {plural(len(names), 'run')}; {what} of one of them: {path / names[0]}"
+            f"{path} is a group of {plural(len(names), 'run')}; {what} of one of them: {path / names[0]}",
+            code="E69",
         )

@@ -27,6 +27,7 @@ from nnzoo.models.network import Network, network_from_checkpoint
 from nnzoo.runs import checkpoint
 from nnzoo.runs.config_diff import require_same_config
 from nnzoo.runs.run_dir import RunDir
+from nnzoo.text import Note
 
 if TYPE_CHECKING:
     from nnzoo.evaluation.baselines.budget import RunTime
@@ -85,7 +86,7 @@ class LoadedRun:
                     network.calibration = None
                     calibration = self.require_calibration()
                 if options.decide is not None and network.decision is None:
-                    raise DataError(calibration.problem)
+                    raise DataError(calibration.problem, code="E56")
         except NnzooError as error:
             error.locate(network.config.location)
             raise
@@ -99,7 +100,7 @@ class LoadedRun:
         if network.calibration is None:
             self._fit_calibration()
         if network.calibration is None:
-            raise DataError(self._why_not_calibrated())
+            raise DataError(self._why_not_calibrated(), code="E56")
         return network.calibration
 
     def calibrate_group(self) -> None:
@@ -109,7 +110,7 @@ class LoadedRun:
         try:
             self.require_calibration()
         except DataError as error:
-            self.notes.append(f"without intervals, sets and temperature: {error}")
+            self.notes.append(Note("N35", f"without intervals, sets and temperature: {error}"))
 
     def _fit_calibration(self) -> None:
         """Fit a calibration to the validation rows of the run's data, where they are those that it was trained with."""
@@ -123,7 +124,10 @@ class LoadedRun:
             if self.network.is_group:
                 reason = "for the mean of the group"
             self.notes.append(
-                f"intervals, temperature and decision are taken from the validation rows now, {reason}"
+                Note(
+                    "N35",
+                    f"intervals, temperature and decision are taken from the validation rows now, {reason}",
+                )
             )
 
     def _why_not_calibrated(self) -> str:
@@ -155,7 +159,7 @@ class LoadedRun:
         except DataError as error:
             key = next((key for key in ("path", "root") if hasattr(config.data, key)), None)
             hint = f"\nIf the data has moved: --set data.{key}=…" if key else ""
-            raise DataError(f"{error}{hint}") from None
+            raise DataError(f"{error}{hint}", code="E30") from None
 
     @cached_property
     def data_changed(self) -> bool:
@@ -188,7 +192,8 @@ class LoadedRun:
         if split != "test" and network.is_of_folds:
             raise UsageError(
                 f"the runs of this group learned from different rows: those of --split {split} trained some of them; "
-                "of a group of folds only the test rows are new to all"
+                "of a group of folds only the test rows are new to all",
+                code="E55",
             )
         if coverage is not None:
             check_coverage(coverage)
@@ -238,7 +243,7 @@ def load_network(
     damage = ""
     if weights == "best":
         if not folder.best.exists():
-            raise CheckpointError(_no_best_weights(path))
+            raise CheckpointError(_no_best_weights(path), code="E66")
         try:
             content = checkpoint.load(folder.best)
             return network_from_checkpoint(content, str(folder.best), device), folder.best, ""
@@ -252,7 +257,7 @@ def load_network(
         content, note = folder.load()
     file = folder.previous if note else folder.last
     network = network_from_checkpoint(content, str(file), device)
-    return network, file, f"{damage} {file}" if damage else note
+    return network, file, Note("N37", f"{damage} {file}") if damage else note
 
 
 def _no_best_weights(path: Path) -> str:

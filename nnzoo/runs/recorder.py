@@ -20,6 +20,7 @@ from nnzoo.evaluation.diagnostics import Finding
 from nnzoo.runs.history import MAX_BYTES, MAX_EPOCHS, HistoryWriter, remove_history, snapshot_epochs
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.status import notice
+from nnzoo.text import Note
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 if TYPE_CHECKING:
@@ -91,8 +92,11 @@ class Recorder:
             count = min(count, MAX_BYTES // max(1, size))
         if is_wanted and count < 2 and asked == "auto":
             self.notes.append(
-                f"no history for nnzoo watch: {size / 1e6:,.0f} MB of weights are too many to keep several "
-                "times (train.history=10 keeps ten)"
+                Note(
+                    "N49",
+                    f"no history for nnzoo watch: {size / 1e6:,.0f} MB of weights are too many to keep "
+                    "several times (train.history=10 keeps ten)",
+                )
             )
             is_wanted = False
         self.planned = frozenset(snapshot_epochs(epochs, count))

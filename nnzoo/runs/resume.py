@@ -13,6 +13,7 @@ from nnzoo.errors import CheckpointError, NnzooError
 from nnzoo.file_io import file_lock
 from nnzoo.runs.config_diff import config_diff, free_name, inherit_auto_values
 from nnzoo.runs.run_dir import RunDir
+from nnzoo.text import Note
 
 Resume = Literal["auto", "must", "never"]
 
@@ -40,11 +41,12 @@ def is_resumed(folder: RunDir, resume: Resume, fresh: bool, write: bool) -> bool
     """Whether the folder holds a run to resume; raises CheckpointError if that contradicts --resume."""
     resuming = folder.holds_run and not fresh and (write or resume == "must")
     if resume == "must" and not resuming:
-        raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
+        raise CheckpointError(f"--resume must: no checkpoint in {folder.path}", code="E67")
     if resume == "never" and resuming:
         raise CheckpointError(
             f"--resume never: {folder.path} holds a run; use another name "
-            f"(-s name={free_name(folder.path)}), or --fresh to start over (the old folder is kept)"
+            f"(-s name={free_name(folder.path)}), or --fresh to start over (the old folder is kept)",
+            code="E67",
         )
     return resuming
 
@@ -57,22 +59,24 @@ def load_for_resume(folder: RunDir, lock: FileLock, write: bool) -> tuple[dict[s
     if "trainer" not in content:
         raise CheckpointError(
             f"{folder.last} holds weights alone, nothing to resume; --fresh starts over "
-            f"and keeps {folder.path} under another name"
+            f"and keeps {folder.path} under another name",
+            code="E67",
         )
     return content, note
 
 
 def take_new_folder(folder: RunDir, lock: FileLock, fresh: bool) -> list[str]:
     """Lock the folder of a new run; with `fresh` an existing run is moved away first. Returns notes."""
-    notes = []
+    notes: list[str] = []
     if fresh and not folder.is_empty:
         old_lock = file_lock(folder.path / ".lock")
         folder.acquire(old_lock)
-        notes.append(f"the old run was moved to {folder.archive()}")
+        notes.append(Note("N32", f"the old run was moved to {folder.archive()}"))
         old_lock.release()
     folder.acquire(lock, RESTART_WAIT if restart_count() else 0)
     if folder.holds_run:
         raise CheckpointError(
-            f"another process has just trained in {folder.path}; run the same command again to resume"
+            f"another process has just trained in {folder.path}; run the same command again to resume",
+            code="E63",
         )
     return notes

@@ -53,6 +53,7 @@ from nnzoo.runs.resume import (
 )
 from nnzoo.runs.run_dir import RunDir, recorded_notes
 from nnzoo.runs.train import save_best
+from nnzoo.text import Note
 from nnzoo.training.autotune import resolve_auto
 from nnzoo.training.trainer import Trainer
 
@@ -104,7 +105,7 @@ class Run:
         if split not in self.dataset.splits:
             return None
         if not self.trainer.best_weights:
-            raise CheckpointError(f"{self.folder.path}: no epoch is complete yet")
+            raise CheckpointError(f"{self.folder.path}: no epoch is complete yet", code="E66")
         network, trainer = self.network, self.trainer
         is_calibrated = trainer.finished and split != "val"
         calibration = self.calibration() if is_calibrated else None
@@ -246,7 +247,9 @@ class _Opening:
         if fresh and processes.all_reduce_max(started_by_this_launch(folder)):
             fresh = False
             self.options = replace(options, fresh=False)
-            self.notes.append("--fresh: torchrun has restarted this run, which is resumed")
+            self.notes.append(
+                Note("N31", "--fresh: torchrun has restarted this run, which is resumed")
+            )
         if not fresh:
             processes.elect_main(lambda: steps_in_folder(folder, self.config))
         if options.write:
@@ -264,7 +267,8 @@ class _Opening:
             fingerprint = processes.broadcast_object(dataset.fingerprint)
             if dataset.fingerprint() != fingerprint:
                 raise DataError(
-                    "these data differ from those on the machine with the run folder; copy them from there"
+                    "these data differ from those on the machine with the run folder; copy them from there",
+                    code="E74",
                 )
         return dataset
 
@@ -326,8 +330,11 @@ class _Opening:
         is_new = not (self.content or self.share_with)
         if options.kernels == "native" and not build.available():
             self.notes.append(
-                f"this run used native kernels, which are unavailable here ({missing}); continuing "
-                "with torch's, and the last digits will differ"
+                Note(
+                    "N33",
+                    f"this run used native kernels, which are unavailable here ({missing}); continuing "
+                    "with torch's, and the last digits will differ",
+                )
             )
         elif (
             is_new
@@ -337,7 +344,9 @@ class _Opening:
             and missing
         ):
             self.notes.append(
-                f"native layers are off ({missing}): torch's take up to 5 times as long"
+                Note(
+                    "N29", f"native layers are off ({missing}): torch's take up to 5 times as long"
+                )
             )
         if options.precision == "bf16" and network.device.type == "cuda":
             self.notes += run_notes.precision_note(network)

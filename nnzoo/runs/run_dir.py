@@ -20,7 +20,7 @@ from nnzoo.config.formatting import to_json, to_yaml
 from nnzoo.errors import CheckpointError, DamagedError
 from nnzoo.file_io import MAX_METRICS, parse_json, parse_rows, read_plain
 from nnzoo.runs import checkpoint
-from nnzoo.text import shorten
+from nnzoo.text import Note, labeled, shorten
 
 if TYPE_CHECKING:
     from nnzoo.evaluation.baselines.budget import RunTime
@@ -106,7 +106,8 @@ class RunDir:
                 content = checkpoint.load(self.previous)
             except CheckpointError:
                 raise CheckpointError(
-                    f"{error}; nothing to resume: --fresh starts over and keeps {self.path} under another name"
+                    f"{error}; nothing to resume: --fresh starts over and keeps {self.path} under another name",
+                    code="E66",
                 ) from None
             return content, f"{error}; going back to {self.previous}"
 
@@ -128,7 +129,9 @@ class RunDir:
             if self.last.exists():
                 os.replace(self.last, self.damaged)
         except OSError as error:
-            raise CheckpointError(f"cannot set {self.last} aside: {error.strerror}") from None
+            raise CheckpointError(
+                f"cannot set {self.last} aside: {error.strerror}", code="E68"
+            ) from None
 
     def acquire(self, lock: FileLock, wait: float = 0) -> None:
         """Make the folder and hold its lock, which a crash releases; raises CheckpointError if
@@ -144,11 +147,13 @@ class RunDir:
             left = f"; if none is, a killed one has left {lock.lock_file}: remove it"
             raise CheckpointError(
                 f"another process is training in {self.path}; wait for it, or give this run "
-                f"another name{left if isinstance(lock, SoftFileLock) else ''}"
+                f"another name{left if isinstance(lock, SoftFileLock) else ''}",
+                code="E63",
             ) from None
         except OSError as error:
             raise CheckpointError(
-                f"cannot write to {self.path}: {error.strerror}; choose another folder with --out"
+                f"cannot write to {self.path}: {error.strerror}; choose another folder with --out",
+                code="E68",
             ) from None
 
     def check_writable(self) -> None:
@@ -157,14 +162,18 @@ class RunDir:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise CheckpointError(f"cannot write to {self.path}; choose another folder with --out")
+            raise CheckpointError(
+                f"cannot write to {self.path}; choose another folder with --out", code="E68"
+            )
 
     def archive(self) -> Path:
         """Move the run out of the way; returns its new path. A study of the same name stays."""
         try:
             return archive_run(self.path)
         except OSError as error:
-            raise CheckpointError(f"cannot set {self.path} aside: {error.strerror}") from None
+            raise CheckpointError(
+                f"cannot set {self.path} aside: {error.strerror}", code="E68"
+            ) from None
 
     def finish_archive(self, lock: FileLock) -> list[str]:
         """Finish a `archive` that a crash has cut short; a note if there was one."""
@@ -174,9 +183,8 @@ class RunDir:
         try:
             if not os.path.lexists(self.path / OLD_RUN):  # another process was faster
                 return []
-            return [
-                f"an interrupted --fresh is finished: the old run was moved to {self.archive()}"
-            ]
+            text = f"an interrupted --fresh is finished: the old run was moved to {self.archive()}"
+            return [Note("N32", text)]
         finally:
             lock.release()
 
@@ -263,15 +271,16 @@ def _truncate(path: Path, epoch: int) -> str:
     if not bad:
         return ""
     count = f"{len(bad):,} lines" if len(bad) > 1 else "a line"
-    return (
+    return Note(
+        "N37",
         f"{path}: {count} cannot be read (line {bad[0]:,}); left out, and the file as it was is kept as "
-        f"{damaged.name}"
+        f"{damaged.name}",
     )
 
 
 def recorded_notes(notes: Sequence[str]) -> list[str]:
     """Notes on the data as config.yaml keeps them, which is read back with bounds."""
-    cut = [shorten(note, MAX_NOTE) for note in notes[:MAX_NOTES]]
+    cut = [shorten(labeled(note), MAX_NOTE) for note in notes[:MAX_NOTES]]
     more = len(notes) - MAX_NOTES
     return [*cut, f"and {more:,} more"] if more > 0 else cut
 

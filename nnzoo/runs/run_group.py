@@ -105,11 +105,12 @@ class Group:
         """
         resuming = any(member.folder.holds_run for member in self.members) and not fresh
         if resume == "must" and not resuming:
-            raise CheckpointError(f"--resume must: no checkpoint in {self.path}")
+            raise CheckpointError(f"--resume must: no checkpoint in {self.path}", code="E67")
         if resume == "never" and resuming:
             raise CheckpointError(
                 f"--resume never: {self.path} holds runs; use another name (-s name=…), or --fresh to "
-                "start over (the old folders are kept)"
+                "start over (the old folders are kept)",
+                code="E67",
             )
         # "must" is meant for the group: members that had not started start now.
         options = RunOptions(
@@ -235,7 +236,8 @@ def folds(config: RunConfig, count: int, out: Path) -> Group:
     if not isinstance(split, ValSplit):
         raise UsageError(
             f"--folds is for tables and images, not for '{config.data.name}': rows of a series must be "
-            "judged by none that come before them, and generated ones can be drawn again; try --seeds"
+            "judged by none that come before them, and generated ones can be drawn again; try --seeds",
+            code="E43",
         )
     configs = {}
     for fold in range(1, count + 1):

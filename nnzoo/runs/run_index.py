@@ -78,7 +78,7 @@ def _folders(path: Path, strict: bool = False) -> list[Path]:
             return sorted(Path(entry.path) for entry in entries if entry.is_dir())
     except OSError as error:
         if strict:
-            raise UsageError(f"cannot list {path}: {error.strerror}") from None
+            raise UsageError(f"cannot list {path}: {error.strerror}", code="E31") from None
         return []
 
 
@@ -221,7 +221,9 @@ def sort_runs(runs: list[RunSummary], key: str) -> list[RunSummary]:
     names = dict.fromkeys(name for run in runs for name in run)
     known = [name for name in names if name in columns or name.startswith(("val_", "test_"))]
     if key not in known:
-        raise UsageError(f"--sort: no run has '{key}'; there is {', '.join(sorted(known))}")
+        raise UsageError(
+            f"--sort: no run has '{key}'; there is {', '.join(sorted(known))}", code="E03"
+        )
     if key == "run":
         return sorted(runs, key=_natural_key)
     metric = next((run["monitor"] for run in runs), "val_loss") if key == "best" else key

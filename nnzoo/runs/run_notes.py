@@ -18,7 +18,7 @@ from nnzoo.distributed import torchrun_id
 from nnzoo.models.layers import uses_cudnn
 from nnzoo.models.network import Network
 from nnzoo.runs.run_dir import RunDir
-from nnzoo.text import plural
+from nnzoo.text import Note, plural
 from nnzoo.training.trainer import Trainer
 
 
@@ -28,16 +28,22 @@ def new_run_notes(network: Network) -> list[str]:
     model = network.config.model
     if isinstance(model, CnnOptions) and network.preprocess.output_spec.kind == "image":
         notes += [
-            f"model.{key} {pair} is one size per layer: {pair[0]}×{pair[0]}, then {pair[1]}×{pair[1]}; "
-            f"for height {pair[0]} and width {pair[1]} in both write [{pair}, {pair}]"
+            Note(
+                "N25",
+                f"model.{key} {pair} is one size per layer: {pair[0]}×{pair[0]}, then {pair[1]}×{pair[1]}; "
+                f"for height {pair[0]} and width {pair[1]} in both write [{pair}, {pair}]",
+            )
             for key, pair in model.ambiguous_pairs()
         ]
     pca = getattr(network.preprocess, "pca", None)
     if isinstance(pca, PCA) and pca.kept_variance is not None:
         count = pca.components.shape[1]
         notes.append(
-            f"pca: {count:,} component{'s' if count > 1 else ''} of {pca.components.shape[0]:,} keep "
-            f"{pca.kept_variance:.1%} of the variance of the training rows"
+            Note(
+                "N26",
+                f"pca: {count:,} component{'s' if count > 1 else ''} of {pca.components.shape[0]:,} keep "
+                f"{pca.kept_variance:.1%} of the variance of the training rows",
+            )
         )
     return notes
 
@@ -48,8 +54,11 @@ def exact_statistics_note(config: RunConfig, chosen: dict[str, Any], rows: int) 
         return []
     batches = len(batch_sizes(rows, config.train.batch_size))
     return [
-        f"{plural(batches, 'batch', 'batches')} per epoch: batch norm's statistics are computed anew "
-        "for each validation (train.norm_statistics: exact)"
+        Note(
+            "N28",
+            f"{plural(batches, 'batch', 'batches')} per epoch: batch norm's statistics are computed anew "
+            "for each validation (train.norm_statistics: exact)",
+        )
     ]
 
 
@@ -59,8 +68,11 @@ def schedule_note(before: dict[str, Any], trainer: Trainer) -> list[str]:
     if before["train"]["epochs"] == epochs or schedule.name in ("constant", "step", "plateau"):
         return []
     return [
-        f"train.epochs was {before['train']['epochs']}: the {schedule.name} schedule now runs over "
-        f"{epochs} epochs, and the learning rate continues at {trainer.lr_at(trainer.state.step):.3g}"
+        Note(
+            "N34",
+            f"train.epochs was {before['train']['epochs']}: the {schedule.name} schedule now runs over "
+            f"{epochs} epochs, and the learning rate continues at {trainer.lr_at(trainer.state.step):.3g}",
+        )
     ]
 
 
@@ -69,7 +81,10 @@ def precision_note(network: Network) -> list[str]:
     if not any(uses_cudnn(module) for module in network.model.modules()):
         return []
     return [
-        "precision bf16: recurrent layers stay float32 on a GPU, where torch would take float16"
+        Note(
+            "N30",
+            "precision bf16: recurrent layers stay float32 on a GPU, where torch would take float16",
+        )
     ]
 
 
@@ -79,35 +94,43 @@ def device_note(before: Any, now: torch.device) -> list[str]:
     if before in (None, here):
         return []
     return [
-        f"trained on {before} so far, and resumes on {here}: the last digits will differ from a run "
-        "on one device"
+        Note(
+            "N33",
+            f"trained on {before} so far, and resumes on {here}: the last digits will differ from a run "
+            "on one device",
+        )
     ]
 
 
 def start_note(folder: RunDir, trainer: Trainer, state: str) -> str:
     epochs = trainer.config.train.epochs
     if state == "new":
-        return f"no checkpoint in {folder.path}: starting new"
+        return Note("N31", f"no checkpoint in {folder.path}: starting new")
     if state == "resumed":
         inside = (
             f", step {trainer.state.step_in_epoch + 1} of {len(trainer.step_sizes)}"
             if 0 < trainer.state.step_in_epoch < len(trainer.step_sizes)
             else ""
         )
-        return f"resumed {folder.path} at epoch {trainer.state.epoch + 1} of {epochs}{inside}"
+        return Note(
+            "N31", f"resumed {folder.path} at epoch {trainer.state.epoch + 1} of {epochs}{inside}"
+        )
     if trainer.state.epoch < epochs:
-        return (
+        return Note(
+            "N31",
             f"{folder.path} is complete: stopped early after epoch {trainer.state.epoch} of {epochs}; raise "
-            "train.early_stopping.patience to resume it, or --fresh to start over"
+            "train.early_stopping.patience to resume it, or --fresh to start over",
         )
     if trainer.state.epoch > epochs:
-        return (
+        return Note(
+            "N31",
             f"{folder.path} is complete: it has {trainer.state.epoch} epochs, more than the {epochs} asked "
-            "for; --fresh starts over"
+            "for; --fresh starts over",
         )
-    return (
+    return Note(
+        "N31",
         f"{folder.path} is complete: {trainer.state.epoch} of {epochs} epochs; raise train.epochs to "
-        "resume it, or --fresh to start over"
+        "resume it, or --fresh to start over",
     )
 
 

@@ -33,6 +33,7 @@ from nnzoo.runs.config_diff import free_name
 from nnzoo.runs.run_dir import OLD_STUDY, STUDY, archive_study
 from nnzoo.sweep.storage import check_location, open_storage, storage_name
 from nnzoo.sweep.study import FINISHED, Study, build_pruner, cannot_write
+from nnzoo.text import Note
 
 # Keys that may differ between the workers of a study: they do not change how a trial ends.
 _JOINABLE_KEYS = (
@@ -70,6 +71,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
             "sweep",
             "this config has no 'sweep' section; add one, for example:\n"
             "  sweep: {space: {optim.lr: {low: 1e-4, high: 1e-1, log: true}}}",
+            code="E12",
         )
     dataset = _read_dataset(config)
     silence_optuna()
@@ -90,10 +92,16 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
         _check_same_study(study, stored)
         study.site = _site(study, stored["id"])
     if stored["nnzoo"] != __version__:
-        notes.append(f"the study was created with nnzoo {stored['nnzoo']}; this is {__version__}")
+        notes.append(
+            Note(
+                "N38", f"the study was created with nnzoo {stored['nnzoo']}; this is {__version__}"
+            )
+        )
     if lost is not None:
         count = study.requeue_host(lost)
-        notes.append(f"{count} trial{'s' if count != 1 else ''} of {lost} will be restarted")
+        notes.append(
+            Note("N38", f"{count} trial{'s' if count != 1 else ''} of {lost} will be restarted")
+        )
     study.notes = notes + _start_notes(study)
     return study
 
@@ -102,7 +110,9 @@ def _read_dataset(config: RunConfig) -> Dataset:
     """The data; raises ConfigError if trials cannot be compared by them."""
     dataset = read_dataset(config)
     if "val" not in dataset.splits:
-        raise ConfigError.at("sweep", "trials are compared by validation rows; data.split.val is 0")
+        raise ConfigError.at(
+            "sweep", "trials are compared by validation rows; data.split.val is 0", code="E18"
+        )
     build_task(config.train, dataset.spec, None, None)  # checks the monitor
     return dataset
 
@@ -120,21 +130,29 @@ def hash_targets(dataset: Dataset) -> str:
 
 
 def _start_notes(study: Study) -> list[str]:
-    notes = []
+    notes: list[str] = []
     records = study.records()
     finished = sum(record.state in FINISHED for record in records)
     total = max(study.sweep.trials, len(records))
     combinations = study.values.combinations
     if combinations < study.sweep.trials:
         notes.append(
-            f"the space has {combinations:,} combinations, so some of {study.sweep.trials:,} trials are "
-            "the same; sampler: grid makes each once"
+            Note(
+                "N38",
+                f"the space has {combinations:,} combinations, so some of {study.sweep.trials:,} trials are "
+                "the same; sampler: grid makes each once",
+            )
         )
     if study.is_new:
-        notes.append(f"no study in {study.storage_name}: starting one of {total:,} trials")
+        notes.append(
+            Note("N38", f"no study in {study.storage_name}: starting one of {total:,} trials")
+        )
     else:
         notes.append(
-            f"joined the study in {study.storage_name}: {finished:,} of {total:,} trials finished"
+            Note(
+                "N38",
+                f"joined the study in {study.storage_name}: {finished:,} of {total:,} trials finished",
+            )
         )
     return notes
 
@@ -145,7 +163,7 @@ def _start_notes(study: Study) -> list[str]:
 def _create_trials_folder(folder: Path) -> Path:
     trials = folder / "trials"
     if trials.is_symlink():
-        raise CheckpointError(f"{trials} is a link; remove it")
+        raise CheckpointError(f"{trials} is a link; remove it", code="E75")
     try:
         trials.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -164,9 +182,11 @@ def _archive_old(folder: Path, fresh: bool, storage: str) -> list[str]:
         archive = archive_study(folder)
         (folder / "trials").mkdir(exist_ok=True)
     except OSError as error:
-        raise CheckpointError(f"cannot move the old study in {folder}: {error.strerror}") from None
-    note = f"the old study was moved to {archive}"
-    return [f"an interrupted --fresh is finished: {note}" if interrupted else note]
+        raise CheckpointError(
+            f"cannot move the old study in {folder}: {error.strerror}", code="E75"
+        ) from None
+    finished = "an interrupted --fresh is finished: " if interrupted else ""
+    return [Note("N32", f"{finished}the old study was moved to {archive}")]
 
 
 def _check_fresh(folder: Path, storage: str) -> None:
@@ -174,7 +194,8 @@ def _check_fresh(folder: Path, storage: str) -> None:
     if storage != "auto":
         raise UsageError(
             f"--fresh is for a study in its own folder; this one is in {storage_name(storage, folder)}: "
-            "give the new one another name (name: …)"
+            "give the new one another name (name: …)",
+            code="E75",
         )
     for trial in (folder / "trials").iterdir():
         lock = file_lock(trial / ".trial")
@@ -184,7 +205,7 @@ def _check_fresh(folder: Path, storage: str) -> None:
                     pass
         except Timeout:
             raise CheckpointError(
-                f"another process is making trial {trial.name} of {folder}"
+                f"another process is making trial {trial.name} of {folder}", code="E75"
             ) from None
 
 
@@ -210,7 +231,8 @@ def _site(study: Study, study_id: str) -> str:
         return site
     raise UsageError(
         f"{study.trials} holds the trials of another study; give this one another name "
-        f"(name: …){_or_fresh(study)}"
+        f"(name: …){_or_fresh(study)}",
+        code="E75",
     )
 
 
@@ -242,7 +264,7 @@ def _connect(config: RunConfig, folder: Path) -> Study:
         if isinstance(error, LookupError | TypeError | AttributeError):
             reason = f"it is not a study, or was changed ({type(error).__name__}: {reason})"
         name = storage_name(options.storage, folder)
-        raise UsageError(f"cannot open the study in {name}: {reason}") from None
+        raise UsageError(f"cannot open the study in {name}: {reason}", code="E75") from None
 
 
 # The identity.
@@ -253,7 +275,8 @@ def _register_or_read(study: Study) -> dict[str, Any]:
     attributes = study.storage.get_study_user_attrs(study.id)
     if study.storage.get_all_trials(study.id, deepcopy=False) and "nnzoo" not in attributes:
         raise UsageError(
-            f"the study '{study.config.name}' in {study.storage_name} is not one of nnzoo's"
+            f"the study '{study.config.name}' in {study.storage_name} is not one of nnzoo's",
+            code="E75",
         )
     for _ in range(0 if study.is_new else REGISTER_TIMEOUT * 10):
         if "nnzoo" in attributes:
@@ -280,7 +303,8 @@ def _check_same_study(study: Study, stored: dict[str, Any]) -> None:
     if differing:
         raise UsageError(
             f"{study.storage_name} holds a study of another config. Search this one beside it: "
-            f"-s name={free_name(study.folder)}{_or_fresh(study)}\n" + "\n".join(differing)
+            f"-s name={free_name(study.folder)}{_or_fresh(study)}\n" + "\n".join(differing),
+            code="E09",
         )
 
 

@@ -84,7 +84,8 @@ def search(
     except (optuna.exceptions.OptunaError, SQLAlchemyError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(
-            f"the study in {study.storage_name} cannot be read or written: {reason}; the same command resumes it"
+            f"the study in {study.storage_name} cannot be read or written: {reason}; the same command resumes it",
+            code="E75",
         ) from None
 
 
@@ -151,7 +152,8 @@ def _check_validation_rows(study: Study, current: run.Run) -> None:
     """Raise DataError if a trial has other validation targets than the others."""
     if hash_targets(current.dataset) != study.identity["targets"]:
         raise DataError(
-            "it has other validation rows than the other trials, so it cannot be compared"
+            "it has other validation rows than the other trials, so it cannot be compared",
+            code="E43",
         )
 
 

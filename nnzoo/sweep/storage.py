@@ -59,6 +59,7 @@ def check_location(config: RunConfig, out: Path) -> None:
             "sweep.storage",
             f"a config file may keep a study below {out} alone; for another place name it on the "
             f"command line: -s sweep.storage={shell_word(storage_name(storage, out))}",
+            code="E75",
         )
 
 
@@ -69,7 +70,9 @@ def open_storage(storage: str, folder: Path) -> StudyStorage:
     name = storage_name(storage, folder)
     if kind == "server":
         if storage.startswith("sqlite"):
-            raise UsageError.at("sweep.storage", "for SQLite give the file's path, as in study.db")
+            raise UsageError.at(
+                "sweep.storage", "for SQLite give the file's path, as in study.db", code="E75"
+            )
         return StudyStorage(_server(storage), name)
     path = Path(name)
     _check_file(path)
@@ -108,7 +111,7 @@ def _check_file(path: Path) -> None:
             continue
         if not stat.S_ISREG(mode):
             what = "a link" if stat.S_ISLNK(mode) else "no plain file"
-            raise UsageError(f"cannot open the study in {path}: {file} is {what}")
+            raise UsageError(f"cannot open the study in {path}: {file} is {what}", code="E75")
 
 
 class _Journal(JournalFileBackend):

@@ -337,7 +337,7 @@ def build_pruner(options: SweepOptions) -> optuna.pruners.BasePruner:
 
 def cannot_write(folder: Path, error: OSError) -> CheckpointError:
     return CheckpointError(
-        f"cannot write to {folder}: {error.strerror}; choose another folder with --out"
+        f"cannot write to {folder}: {error.strerror}; choose another folder with --out", code="E68"
     )
 
 

@@ -32,6 +32,7 @@ from nnzoo.kernels import build, openmp
 from nnzoo.models.layers import flatten_layers
 from nnzoo.models.network import Network
 from nnzoo.status import status
+from nnzoo.text import Note
 from nnzoo.training.norm_statistics import resolve_statistics
 from nnzoo.training.train_step import TrainerStack
 from nnzoo.training.trainer import Trainer
@@ -134,8 +135,11 @@ def _choose(
     result = BenchmarkResult(choice, seconds[choice])
     if len({threads for _, threads in choices}) > 1 and busy_fraction < BUSY:
         return result._replace(
-            note=f"another program was busy while threads were timed: train.threads={choice[1]} is "
-            "this run's, and the next one times again"
+            note=Note(
+                "N30",
+                f"another program was busy while threads were timed: train.threads={choice[1]} is "
+                "this run's, and the next one times again",
+            )
         )
     _write_cache(path, result)
     return result
@@ -152,7 +156,7 @@ def _kernels(asked: str, network: Network) -> Kernels:
         missing = (
             build.unavailable_reason() if is_possible else "this network has none on this device"
         )
-        raise ConfigError.at("train.kernels", missing)
+        raise ConfigError.at("train.kernels", missing, code="E23")
     return "torch"
 
 

@@ -132,7 +132,7 @@ class TrainState:
             not same_structure(state, TrainState().state_dict())
             or not 0 <= state["group"] <= steps_per_epoch
         ):
-            raise CheckpointError(f"{source}: its position does not fit this run")
+            raise CheckpointError(f"{source}: its position does not fit this run", code="E65")
         for field in fields(self):
             setattr(self, field.name, state[_CHECKPOINT_KEYS.get(field.name, field.name)])
 

@@ -28,6 +28,7 @@ from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
 from nnzoo.evaluation.tasks.language_model import LanguageModel
+from nnzoo.evaluation.thresholds import EXPLODING
 from nnzoo.kernels.build import available
 from nnzoo.models.network import Network
 from nnzoo.runs.checkpoint import check_state_dict
@@ -176,7 +177,7 @@ class Trainer:
             "" if self.last_norm is None else f" (norm {self.last_norm:.3g} at the last good step)"
         )
         what = "the gradient" if math.isfinite(loss) else "the loss"
-        exploded = "exploding gradients; " if state.norm_max > diagnostics.EXPLODING else ""
+        exploded = "exploding gradients; " if state.norm_max > EXPLODING else ""
         many = f", {state.skipped_in_row} times in a row" if self.skips_bad_steps else ""
         return DivergedError(
             f"training diverged at step {state.step + 1} (epoch {state.epoch + 1}), learning rate "
@@ -311,11 +312,13 @@ class Trainer:
         state.load_state_dict(content.get("position"), len(self.step_sizes), source)
         optimizer = content.get("optimizer")
         if not same_structure(optimizer, self.optimizer.state_dict(self.config.optim.lr)):
-            raise CheckpointError(f"{source}: the optimizer's state does not fit this run")
+            raise CheckpointError(
+                f"{source}: the optimizer's state does not fit this run", code="E65"
+            )
         if not same_structure(content.get("sums"), self.running_loss.state()):
-            raise CheckpointError(f"{source}: its running sums do not fit this run")
+            raise CheckpointError(f"{source}: its running sums do not fit this run", code="E65")
         if self.carried is not None and not self.carried.fits(content.get("hidden")):
-            raise CheckpointError(f"{source}: its hidden state does not fit this run")
+            raise CheckpointError(f"{source}: its hidden state does not fit this run", code="E65")
         best_weights = best_weights if isinstance(best_weights, dict) else {}
         if best_weights or state.best_epoch:
             check_state_dict(self.model, best_weights, f"{source}, best_model")

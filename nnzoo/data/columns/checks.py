@@ -10,7 +10,7 @@ import numpy as np
 
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.data_spec import ColumnSpec
-from nnzoo.text import list_some, quoted_name
+from nnzoo.text import Note, list_some, quoted_name
 
 if TYPE_CHECKING:
     import pandas
@@ -94,9 +94,12 @@ def sentinel_notes(values: np.ndarray) -> list[str]:
     words = ", ".join(f'"{code:g}"' for code in codes)
     several = len(codes) > 1
     return [
-        f"{' and '.join(f'{code:g}' for code in codes)} {'are' if several else 'is'} in "
-        f"{len(present) - len(rest):,} rows, far from all others (data.missing: [{words}] where "
-        f"{'they are no values' if several else 'it is no value'})"
+        Note(
+            "W45",
+            f"{' and '.join(f'{code:g}' for code in codes)} {'are' if several else 'is'} in "
+            f"{len(present) - len(rest):,} rows, far from all others (data.missing: [{words}] where "
+            f"{'they are no values' if several else 'it is no value'})",
+        )
     ]
 
 
@@ -163,7 +166,8 @@ def target_copies(
         return []
     shown = list_some([f"{quoted_name(name)} ({what})" for name, what in listed], 6, counted=True)
     drop = flow_yaml([name for name, _ in listed])
-    return [f"the target is among the inputs in other words: {shown}; data.drop: {drop}"]
+    text = f"the target is among the inputs in other words: {shown}; data.drop: {drop}"
+    return [Note("W43", text)]
 
 
 def imputation_notes(columns: list[ColumnSpec], parts: Iterable[np.ndarray], how: str) -> list[str]:
@@ -179,13 +183,15 @@ def imputation_notes(columns: list[ColumnSpec], parts: Iterable[np.ndarray], how
                 f"{count:,} of {quoted_name(column.name)}"
             )
     what = {"mean": "the mean", "median": "the median", "zero": "zero"}[how]
-    notes = (
-        [f"missing values filled with {what}: {list_some(filled, 6, counted=True)}"]
+    notes: list[str] = (
+        [Note("N06", f"missing values filled with {what}: {list_some(filled, 6, counted=True)}")]
         if filled
         else []
     )
     return notes + (
-        [f"rows without a known category: {list_some(none, 6, counted=True)}"] if none else []
+        [Note("N06", f"rows without a known category: {list_some(none, 6, counted=True)}")]
+        if none
+        else []
     )
 
 

@@ -29,7 +29,7 @@ from nnzoo.data.columns.values import (
 )
 from nnzoo.data.data_spec import NumberFormat
 from nnzoo.data.timestamps.parse import looks_like_dates, read_dates
-from nnzoo.text import list_some, plural, quoted_name, shorten
+from nnzoo.text import Note, list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -289,7 +289,7 @@ def format_notes(columns: list[ColumnDescription]) -> list[str]:
         return []
     separated = any(column.format.decimal != "." or column.format.thousands for column in columns)
     hint = " (data.decimal and data.thousands say otherwise)" * separated
-    return [f"read as numbers: {list_some(listed, 6, counted=True)}{hint}"]
+    return [Note("N04", f"read as numbers: {list_some(listed, 6, counted=True)}{hint}")]
 
 
 def gap_notes(columns: list[ColumnDescription], rows: str = "row") -> list[str]:
@@ -302,6 +302,9 @@ def gap_notes(columns: list[ColumnDescription], rows: str = "row") -> list[str]:
     if not listed:
         return []
     return [
-        f"counts as missing: {list_some(listed, 6, counted=True)} (data.missing lists such words; "
-        "data.categories makes them categories)"
+        Note(
+            "N05",
+            f"counts as missing: {list_some(listed, 6, counted=True)} (data.missing lists such words; "
+            "data.categories makes them categories)",
+        )
     ]

@@ -19,7 +19,7 @@ from nnzoo.data.columns.roles import role_columns, role_names, role_notes
 from nnzoo.data.columns.values import MISSING, ValueOptions, column_name, to_text
 from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, quoted_name, shorten
+from nnzoo.text import Note, list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -44,9 +44,11 @@ class _StatedColumns:
         }
         stated = cls(**names)
         if dropped := [target for target in targets if target in stated.drop]:
-            raise DataError.at("data.drop", f"'{dropped[0]}' is {_the_target(targets)}")
+            raise DataError.at("data.drop", f"'{dropped[0]}' is {_the_target(targets)}", code="E44")
         if both := sorted(stated.numbers & stated.categories):
-            raise DataError.at("data.categories", f"'{both[0]}' is in data.numbers, too")
+            raise DataError.at(
+                "data.categories", f"'{both[0]}' is in data.numbers, too", code="E44"
+            )
         return stated
 
 
@@ -98,13 +100,14 @@ def infer_columns(
             f"{options.path} has no column to learn from"
             + " but the target " * bool(targets)
             + ", ".join(f"'{target}'" for target in targets),
+            code="E38",
         )
     used = [descriptions[column.name] for column in numbers]
     notes = [
         f"columns: {describe_counts(numbers + categories)}",
         *notes_on_roles,
         *(
-            f"column '{column.name}' is empty in the training rows and left out"
+            Note("N08", f"column '{column.name}' is empty in the training rows and left out")
             for column in descriptions.values()
             if column.role == "empty"
         ),
@@ -112,9 +115,15 @@ def infer_columns(
         *gap_notes(used, "training row"),
     ]
     if counts_as_none:
-        notes.append(f"counts as no category: {list_some(counts_as_none, 6, counted=True)}")
+        notes.append(
+            Note("N05", f"counts as no category: {list_some(counts_as_none, 6, counted=True)}")
+        )
     notes += merge_notes(merged, "categories")
-    notes += [f"{quoted_name(column.name)}: {text}" for column in used for text in column.remarks]
+    notes += [
+        Note("N04", f"{quoted_name(column.name)}: {text}")
+        for column in used
+        for text in column.remarks
+    ]
     return numbers + categories, notes + _doubt_notes(list(descriptions.values()), stated)
 
 
@@ -167,35 +176,35 @@ def _check_usable(
             f"{len(reasons)} columns cannot be used as they are: {listed}. Leave them out{hint}:\n"
             f"  {drop}"
         )
-    raise DataError.at("data.drop", f"{options.path}: {message}")
+    raise DataError.at("data.drop", f"{options.path}: {message}", code="E39")
 
 
 def _doubt_notes(descriptions: list[ColumnDescription], stated: _StatedColumns) -> list[str]:
     """Lines on columns that most likely should not be inputs."""
-    notes = []
+    notes: list[str] = []
 
-    def add(text: str, columns: list[ColumnDescription], reasons: bool = False) -> None:
+    def add(code: str, text: str, columns: list[ColumnDescription], remedy: bool = True) -> None:
         names = [
-            f"{quoted_name(column.name)}" + f" ({column.reason})" * reasons for column in columns
+            f"{quoted_name(column.name)}" + f" ({column.reason})" * (code == "W41")
+            for column in columns
         ]
+        drop = f"; data.drop: {flow_yaml([column.name for column in columns])}" * remedy
         if columns:
-            notes.append(f"{text}: {list_some(names, 6, counted=True)}")
+            notes.append(Note(code, f"{text}: {list_some(names, 6, counted=True)}{drop}"))
 
     inferred = [
         column for column in descriptions if column.name not in stated.numbers | stated.categories
     ]
     ids = [column for column in inferred if column.role in ("id", "text") and column.reason]
     dates = [column for column in inferred if column.role == "date"]
-    add("used as an input though it identifies rows, and little else", ids, reasons=True)
-    add("dates used as categories, each a value of its own", dates)
-    for i, columns in enumerate(filter(None, (ids, dates))):
-        notes[i] += f"; data.drop: {flow_yaml([column.name for column in columns])}"
+    add("W41", "used as an input though it identifies rows, and little else", ids)
+    add("N12", "dates used as categories, each a value of its own", dates)
     constant = [
         column
         for column in descriptions
         if column.distinct == 1 and not column.missing and column.role != "empty"
     ]
-    add("the same value in all training rows", constant)
+    add("W42", "the same value in all training rows", constant, remedy=False)
     return notes
 
 

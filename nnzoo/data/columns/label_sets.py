@@ -10,7 +10,7 @@ import numpy as np
 from nnzoo.data.columns.labels import LabelIndex, clean_label, merge_labels, merge_notes
 from nnzoo.data.columns.values import to_text
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, quoted_name, shorten
+from nnzoo.text import Note, list_some, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -69,6 +69,7 @@ def encode_flags(columns: pandas.DataFrame, source: str) -> Array:
                 "data.target",
                 f"{source}: the label {quoted_name(str(name))} should be 1 or 0, yes or no, true or false, but "
                 f"{has} in data row {columns.index[row] + 1}",
+                code="E40",
             )
         encoded.append(flags)
     return np.stack(encoded, 1)
@@ -139,9 +140,10 @@ def encode_label_sets(
 def unknown_note(part: str, unknown: dict[str, int]) -> str:
     """A line on labels that no training row has and that are not predicted, so not counted either."""
     listed = [f"'{shorten(label)}' in {rows:,}" for label, rows in unknown.items()]
-    return (
+    return Note(
+        "N11",
         f"labels in {part} rows that no training row has are left out: "
-        f"{list_some(listed, 4, counted=True)}"
+        f"{list_some(listed, 4, counted=True)}",
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from nnzoo.config.formatting import flow_yaml
-from nnzoo.text import list_some, quoted_name, shorten
+from nnzoo.text import Note, list_some, quoted_name, shorten
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u202a-\u202e]")
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,40})?|[+-]?\.\d{1,40}")
@@ -133,16 +133,20 @@ def merge_notes(merged: Mapping[str, MergedLabels], what: str) -> list[str]:
         for name, labels in merged.items()
         for label, others in labels.changed().items()
     ]
-    notes = []
+    notes: list[str] = []
     if changed:
         hint = f" (data.categories: {flow_yaml(list(merged))} keeps them)" * (what == "classes")
         listed = list_some(changed, 4, counted=True)
-        notes.append(f"{what} typed in several ways are read as one: {listed}{hint}")
+        notes.append(Note("N10", f"{what} typed in several ways are read as one: {listed}{hint}"))
     apart = [
         f"'{shorten(one)}' and '{shorten(other)}' in {quoted_name(name)}"
         for name, labels in merged.items()
         for one, other in labels.apart
     ]
     if apart:
-        notes.append(f"differ by case alone, and are not one: {list_some(apart, 6, counted=True)}")
+        notes.append(
+            Note(
+                "N10", f"differ by case alone, and are not one: {list_some(apart, 6, counted=True)}"
+            )
+        )
     return notes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nnzoo.config.split_options import Column
 from nnzoo.data.columns.values import column_name, to_text
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -66,14 +66,15 @@ def role_texts(frame: pandas.DataFrame, names: Mapping[str, str]) -> dict[str, l
 def role_notes(names: Mapping[str, str]) -> list[str]:
     """Lines on the columns that are no inputs for their role."""
     return [
-        f"column '{shorten(name)}' {_USES[role]}, and is no input" for role, name in names.items()
+        Note("N09", f"column '{shorten(name)}' {_USES[role]}, and is no input")
+        for role, name in names.items()
     ]
 
 
 def no_columns(columns: Mapping[str, Column], message: str) -> None:
     """Raise DataError with the message where a column is named, for sources without columns."""
     for role in columns:
-        raise DataError.at(ROLE_KEYS[role], message)
+        raise DataError.at(ROLE_KEYS[role], message, code="E44")
 
 
 def select_texts(texts: RoleTexts, rows: Iterable[int]) -> dict[str, list[str | None]]:

@@ -27,7 +27,7 @@ from nnzoo.data.columns.values import (
 )
 from nnzoo.data.data_spec import ColumnSpec, NumberFormat, TaskName
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, quoted_name, shorten
+from nnzoo.text import Note, list_some, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -75,6 +75,7 @@ class NamedTargets:
                 "data.target",
                 f"{self.source}: {name} has the label '{shorten(unknown[0])}' that no training "
                 f"{self.noun} has{more}",
+                code="E41",
             )
         return np.array([code_of[text] for text in self.texts], dtype=np.int64)
 
@@ -88,6 +89,7 @@ class NamedTargets:
                 "data.target",
                 f"{self.source}: the target should be a number, but {self.names[row]} has "
                 f"'{shorten(self.texts[row])}'",
+                code="E39",
             )
         return numbers[:, None]
 
@@ -123,12 +125,14 @@ def without_target_gaps(
             "data.target",
             f"{path}: the target '{shorten(target)}' is missing in all rows; is it the right column "
             "(data.target)?",
+            code="E40",
         )
     shown = [quoted_name(word) for word in sorted(words) if clean_label(word)]
     held = f" ({list_some(shown, 3, counted=True)})" if shown else ""
-    note = (
+    note = Note(
+        "N07",
         f"{path}: {len(rows):,} of {len(frame):,} rows have no target '{shorten(target)}'{held} and are "
-        f"left out, first data row {frame.index[rows[0]] + 1}"
+        f"left out, first data row {frame.index[rows[0]] + 1}",
     )
     return frame[~empty], [note]
 
@@ -178,6 +182,7 @@ def _infer_classes(column: pandas.Series, options: CsvOptions) -> tuple[TargetSp
             "data.target",
             f"{path}: the target '{target}' has one class in the training rows "
             f"('{shorten(labels[0])}'); nothing can be learned",
+            code="E40",
         )
     if options.task == "auto" and len(labels) > max(MAX_AUTO_CLASSES, len(column) // 2):
         raise DataError.at(
@@ -185,6 +190,7 @@ def _infer_classes(column: pandas.Series, options: CsvOptions) -> tuple[TargetSp
             f"{path}: the target '{target}' has {len(labels)} different values in {len(column)} "
             "training rows; no class can be learned from so few, is it the right column "
             "(data.target)?",
+            code="E40",
         )
     notes = merge_notes({target: merged}, "classes")
     rows = to_text(column)
@@ -192,8 +198,11 @@ def _infer_classes(column: pandas.Series, options: CsvOptions) -> tuple[TargetSp
     if words:
         counts = [f"'{shorten(word)}' ({int((rows == word).sum()):,} rows)" for word in words]
         notes.append(
-            f"a class of the target '{shorten(target)}': {list_some(counts, 6, counted=True)}; "
-            f"data.missing: {flow_yaml(words)} leaves such rows out"
+            Note(
+                "N05",
+                f"a class of the target '{shorten(target)}': {list_some(counts, 6, counted=True)}; "
+                f"data.missing: {flow_yaml(words)} leaves such rows out",
+            )
         )
     return TargetSpec("classification", labels), notes
 
@@ -205,9 +214,12 @@ def _infer_numbers(column: pandas.Series, options: CsvOptions) -> tuple[TargetSp
         raise DataError.at(
             "data.target",
             f"{options.path}: the target '{target}' has {description.problem}; write them in one way",
+            code="E39",
         )
     notes = format_notes([description])
-    notes += [f"target {quoted_name(target)}: {remark}" for remark in description.remarks]
+    notes += [
+        Note("N04", f"target {quoted_name(target)}: {remark}") for remark in description.remarks
+    ]
     return TargetSpec("regression", format=description.format), notes
 
 

@@ -29,7 +29,7 @@ from nnzoo.data.columns.target import (
 from nnzoo.data.columns.values import column_name, parse_numbers, refuse_huge, to_text
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec, NumberFormat
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, quoted_name, shorten
+from nnzoo.text import Note, list_some, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -48,11 +48,15 @@ def target_names(frame: pandas.DataFrame, options: CsvOptions) -> list[str]:
     for i, column in enumerate(options.target):
         name = column_name(frame, column, f"data.target[{i}]")
         if name in names:
-            raise DataError.at(f"data.target[{i}]", f"'{shorten(name)}' is in the list already")
+            raise DataError.at(
+                f"data.target[{i}]", f"'{shorten(name)}' is in the list already", code="E44"
+            )
         names.append(name)
     if len(names) > 1 and options.task == "classification":
         raise DataError.at(
-            "data.task", "classes are read from one target column, and data.target lists several"
+            "data.task",
+            "classes are read from one target column, and data.target lists several",
+            code="E44",
         )
     return names
 
@@ -75,12 +79,13 @@ def without_gaps(
     listed = list_some(counts, 4, counted=True)
     if empty.all():
         raise DataError.at(
-            "data.target", f"{path}: no row has all targets; missing values: {listed}"
+            "data.target", f"{path}: no row has all targets; missing values: {listed}", code="E40"
         )
     first = frame.index[int(empty.argmax())] + 1
-    note = (
+    note = Note(
+        "N07",
         f"{path}: {int(empty.sum()):,} of {len(frame):,} rows lack a target ({listed}) and are left out, "
-        f"first data row {first}"
+        f"first data row {first}",
     )
     return frame[~empty], [note]
 
@@ -99,10 +104,13 @@ def _without_unlabeled(
     if not empty.any():
         return frame, []
     if empty.all():
-        raise DataError.at("data.target", f"{path}: no row has labels; is it the right column?")
-    note = (
+        raise DataError.at(
+            "data.target", f"{path}: no row has labels; is it the right column?", code="E40"
+        )
+    note = Note(
+        "N07",
         f"{path}: {int(empty.sum()):,} of {len(frame):,} rows have no labels and are left out, first data row "
-        f"{frame.index[int(empty.argmax())] + 1}"
+        f"{frame.index[int(empty.argmax())] + 1}",
     )
     return frame[~empty], [note]
 
@@ -147,13 +155,17 @@ def _infer_multilabel(
     if separator == "auto":
         separator = find_separator(column)
         if separator:
-            notes.append(f"labels are separated by '{separator}' (data.label_separator)")
+            notes.append(
+                Note("N03", f"labels are separated by '{separator}' (data.label_separator)")
+            )
         else:
-            notes.append("no row has several labels (data.label_separator)")
+            notes.append(Note("N03", "no row has several labels (data.label_separator)"))
     labels, merged = infer_labels(column, separator)
     if not labels:
         raise DataError.at(
-            "data.target", f"{options.path}: no training row has a label in '{column.name}'"
+            "data.target",
+            f"{options.path}: no training row has a label in '{column.name}'",
+            code="E40",
         )
     # In how many rows a label is on average; a row can have several labels.
     index = encode_label_sets(column, labels, separator)[0]
@@ -163,6 +175,7 @@ def _infer_multilabel(
             f"{options.path}: the target '{column.name}' has {len(labels):,} labels in {len(column):,} "
             "training rows; no label can be learned from so few, is it the right column (data.target), "
             "with the right data.label_separator?",
+            code="E40",
         )
     return TargetSpec("multilabel", labels, separator=separator), notes + merged
 
@@ -236,6 +249,7 @@ def _codes(column: pandas.Series, spec: DataSpec, source: str) -> Array:
             "data.target",
             f"{source}: the target '{column.name}' has in data row {row + 1} the label "
             f"'{shorten(unknown[0])}' that no training row has",
+            code="E41",
         )
     result: Array = codes[rows]
     return result
@@ -249,6 +263,7 @@ def _numbers(column: pandas.Series, form: NumberFormat, source: str) -> Array:
             "data.target",
             f"{source}: the target '{column.name}' should be a number, but data row "
             f"{column.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
+            code="E39",
         )
     refuse_huge(column, numbers, source)
     return numbers

@@ -228,11 +228,13 @@ def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
             return str(column)
         if -len(names) <= column < len(names):
             return str(names[column])
-        raise DataError.at(key, f"no column {column}; the file has {len(names)} columns")
+        raise DataError.at(
+            key, f"no column {column}; the file has {len(names)} columns", code="E38"
+        )
     near = nearest(str(column), names, cutoff=0.5)
     shown = ", ".join(map(shorten, names[:12])) + (", …" if len(names) > 12 else "")
     hint = did_you_mean(near, f"the file has {shown}")
-    raise DataError.at(key, f"no column '{shorten(str(column))}'; {hint}")
+    raise DataError.at(key, f"no column '{shorten(str(column))}'; {hint}", code="E38")
 
 
 def to_numbers(column: pandas.Series) -> np.ndarray:
@@ -305,6 +307,7 @@ def refuse_huge(column: pandas.Series, values: np.ndarray, source: str) -> None:
             "data.path",
             f"{source}: column '{column.name}': '{shorten(str(column.iloc[row]))}' in data row "
             f"{column.index[row] + 1} is beyond ±1e30",
+            code="E39",
         )
 
 

@@ -48,6 +48,8 @@ UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError)
 class BrokenImagesError(DataError):
     """Broken images among `total`; broken: "file: reason" of each."""
 
+    code = "E48"
+
     def __init__(self, broken: Sequence[str], total: int) -> None:
         self.broken = list(broken)
         super().__init__(_broken_message(self.broken, total))
@@ -109,7 +111,8 @@ def cached_images(files: Sequence[str], form: ImageFormat, skip: bool) -> Decode
         except OSError as error:
             raise DataError(
                 f"cannot write the image cache {path.parent}: {error.strerror or error}; "
-                "NNZOO_CACHE names another folder"
+                "NNZOO_CACHE names another folder",
+                code="E73",
             ) from None
         decoded = _read(path, form, verify=False)
     if decoded.report.broken and not skip:

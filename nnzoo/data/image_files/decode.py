@@ -48,6 +48,8 @@ _SIGNATURES = (
 class BrokenImageError(DataError):
     """An image that cannot be decoded; `reason`: why, without the name of the file."""
 
+    code = "E48"
+
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason

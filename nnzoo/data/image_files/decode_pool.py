@@ -146,7 +146,9 @@ def _decode(
                 advance(sum(done))
         if code := worker.wait():
             errors.seek(0)
-            raise DataError(f"decoding ended with {code}: {errors.read().strip()[-500:]}")
+            raise DataError(
+                f"decoding ended with {code}: {errors.read().strip()[-500:]}", code="E48"
+            )
         result: dict[str, Any] = json.loads(last)
         return result
 

@@ -37,7 +37,7 @@ from nnzoo.data.image_files.tree import (
     sole_unnamed_split,
 )
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural
 
 Images = dict[str, list[str]]
 """The files of each class. Not as Path, which takes a second and 30 MB for 60,000 of them."""
@@ -65,10 +65,12 @@ class ImageFolder:
     def check(self) -> None:
         """Raise DataError with all issues."""
         if len(self.issues) == 1:
-            raise DataError.at("data.path", self.issues[0])
+            raise DataError.at("data.path", self.issues[0], code="E50")
         if self.issues:
             lines = "".join(f"\n  {issue}" for issue in self.issues)
-            raise DataError.at("data.path", f"{self.root}: {len(self.issues)} problems{lines}")
+            raise DataError.at(
+                "data.path", f"{self.root}: {len(self.issues)} problems{lines}", code="E50"
+            )
 
 
 def describe_folder(
@@ -82,14 +84,17 @@ def describe_folder(
     if not root.is_dir():
         if root.exists():
             raise DataError.at(
-                "data.path", f"{root} is a file, not a folder; unpack an archive first"
+                "data.path", f"{root} is a file, not a folder; unpack an archive first", code="E32"
             )
-        raise DataError.at("data.path", f"no folder {root}")
+        raise DataError.at("data.path", f"no folder {root}", code="E30")
     result = _Description(root, labels, classes).result
     if [*result.parts] == ["train"] and (others := sibling_folders(root, result.labels)):
         result.notes.append(
-            f"not used: {plural(len(others), 'folder')} beside {root} with the same classes "
-            f"({list_some(others)})"
+            Note(
+                "N16",
+                f"not used: {plural(len(others), 'folder')} beside {root} with the same classes "
+                f"({list_some(others)})",
+            )
         )
     return result
 
@@ -150,7 +155,9 @@ class _Description:
         for part, folder in chosen.items():
             place = os.path.relpath(folder.path, self.root)
             if place.lower() != part:
-                self.result.notes.append(f"{place}/ is taken for the {_TITLES[part]} part")
+                self.result.notes.append(
+                    Note("N16", f"{place}/ is taken for the {_TITLES[part]} part")
+                )
         return chosen
 
     def _check_parts(
@@ -225,7 +232,10 @@ class _Description:
         else:
             self._check_names(self.root, full)
             self.result.notes += [
-                f"folder {part.name}/ is taken for a class: it holds images and no folders"
+                Note(
+                    "N16",
+                    f"folder {part.name}/ is taken for a class: it holds images and no folders",
+                )
                 for part in parts
             ]
         return {} if issues else {"train": top}
@@ -252,7 +262,10 @@ class _Description:
             missing = {*self.classes} - {same_name(item.name) for item in chosen}
             if missing and part == "train":
                 issues.append(
-                    f"{folder.path} has no images of {list_some(sorted(missing))} (data.classes)"
+                    Note(
+                        "W47",
+                        f"{folder.path} has no images of {list_some(sorted(missing))} (data.classes)",
+                    )
                 )
         if folder.path != str(self.root):
             self.left_out.add(folder.left_out)
@@ -275,12 +288,18 @@ class _Description:
             if len(folders) > 1:
                 names = " and ".join(repr(folder.name) for folder in folders)
                 self.result.notes.append(
-                    f"class '{label}' has {len(folders)} folders: {names} are the same name"
+                    Note(
+                        "N16",
+                        f"class '{label}' has {len(folders)} folders: {names} are the same name",
+                    )
                 )
             inside = [item.name for f in folders for item in f.full]
             if inside:
                 self.result.notes.append(
-                    f"class '{label}' has images in folders below it too: {list_some(inside)}"
+                    Note(
+                        "N16",
+                        f"class '{label}' has images in folders below it too: {list_some(inside)}",
+                    )
                 )
         return result
 
@@ -300,7 +319,7 @@ class _Description:
             )
         known = _Labels(labels)
         self.result.notes += [
-            f"classes {' and '.join(map(repr, names))} differ in nothing but capitals"
+            Note("N10", f"classes {' and '.join(map(repr, names))} differ in nothing but capitals")
             for names in known.folded.values()
             if len(names) > 1
         ]
@@ -315,7 +334,7 @@ class _Description:
             lacking = [label for label in labels if label not in images]
             if lacking and part != "train":
                 self.result.notes.append(
-                    f"{folders[part].path} has no images of {list_some(lacking)}"
+                    Note("W47", f"{folders[part].path} has no images of {list_some(lacking)}")
                 )
         self.result.labels = list(labels)
 
@@ -333,7 +352,9 @@ class _Description:
                 )
                 continue
             if name not in known.exact:
-                self.result.notes.append(f"{class_folders[0].path} is taken for class '{label}'")
+                self.result.notes.append(
+                    Note("N16", f"{class_folders[0].path} is taken for class '{label}'")
+                )
             files = [file for folder in class_folders for file in folder.walk()]
             images.setdefault(label, []).extend(files)
         return images
@@ -344,19 +365,23 @@ class _Description:
 
     def _skip(self, folder: Folder, why: str) -> None:
         count = plural(folder.count() or len(folder.all_left_out().unread), "image")
-        self.result.notes.append(f"left out: {count} in {folder.path}/, which {why}")
+        self.result.notes.append(Note("N17", f"left out: {count} in {folder.path}/, which {why}"))
 
     def _skip_empty(self, folder: Folder) -> None:
         full = {id(item) for item in folder.full}
         empty = [f"{item.path}/" for item in folder.folders if id(item) not in full]
         if empty:
             count = plural(len(empty), "folder")
-            self.result.notes.append(f"left out: {count} without images ({list_some(empty)})")
+            self.result.notes.append(
+                Note("N17", f"left out: {count} without images ({list_some(empty)})")
+            )
 
     def _skip_loose(self, folder: Folder, where: str) -> None:
         if folder.images:
             count = plural(len(folder.images), "image")
-            self.result.notes.append(f"left out: {count} {where} ({list_some(folder.images)})")
+            self.result.notes.append(
+                Note("N17", f"left out: {count} {where} ({list_some(folder.images)})")
+            )
 
 
 class _Labels:

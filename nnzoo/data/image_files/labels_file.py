@@ -22,7 +22,7 @@ from nnzoo.data.image_files.tree import EXTENSIONS, IgnoredFiles, relative_paths
 from nnzoo.data.table_files.table_io import ReadOptions, read_table, without_stray_rows
 from nnzoo.data.text_files.table import target_by_name
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, quoted_name, shorten
+from nnzoo.text import Note, list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -39,7 +39,7 @@ class ImageIndex:
     def __init__(self, folder: str, labels_folder: str) -> None:
         """labels_folder: of the table, to which names may be relative too. Raises DataError if there is no folder."""
         if not os.path.isdir(folder):
-            raise DataError.at("data.path", f"no folder {folder}")
+            raise DataError.at("data.path", f"no folder {folder}", code="E30")
         tree = scan(folder)
         self.left_out: IgnoredFiles = tree.all_left_out()
         self.folder, self.labels_folder = folder, labels_folder
@@ -130,6 +130,7 @@ def read_labels_file(options: ImageFolderOptions) -> LabeledFiles:
                 "data.labels",
                 f"{path}: no column names images in {options.path}; name the column (data.file), and the folder that its "
                 "names are relative to (data.path)",
+                code="E49",
             )
         column = inferred
     chosen, files, absent = _find_images(frame, column, index, path)
@@ -142,14 +143,18 @@ def read_labels_file(options: ImageFolderOptions) -> LabeledFiles:
                 "data.file",
                 f"{path}: {count} of {len(frame):,} name no image in {options.path}, such as {shown}; is it the right "
                 "column (data.file), and the right folder (data.path)?",
+                code="E49",
             )
-        notes.append(f"left out: {count} of {path} whose image is not there ({shown})")
+        notes.append(Note("N17", f"left out: {count} of {path} whose image is not there ({shown})"))
     notes += _unnamed_notes(index, files, path)
     kept, repeated = _without_repetitions(frame.iloc[chosen], files, path)
     if repeated:
         notes.append(
-            f"left out: {plural(len(repeated), 'row')} of {path} with an image of an earlier one, the same in all columns "
-            f"({list_some(repeated, 3)})"
+            Note(
+                "N07",
+                f"left out: {plural(len(repeated), 'row')} of {path} with an image of an earlier one, the same in all columns "
+                f"({list_some(repeated, 3)})",
+            )
         )
     rows = LabeledFiles(frame.iloc[chosen[kept]], [files[i] for i in kept.tolist()], column)
     rows.notes = [relative_paths(note, options.path) for note in notes]
@@ -164,7 +169,10 @@ def _unnamed_notes(index: ImageIndex, files: list[str], path: str) -> list[str]:
     if unnamed:
         count = plural(len(unnamed), "image")
         notes.append(
-            f"left out: {count} that {os.path.basename(path)} does not name ({list_some(unnamed)})"
+            Note(
+                "N17",
+                f"left out: {count} that {os.path.basename(path)} does not name ({list_some(unnamed)})",
+            )
         )
     left_out = index.left_out
     left_out.other = [
@@ -200,7 +208,7 @@ def _find_target(frame: pandas.DataFrame, used: set[str], path: str) -> str:
     )
     if not others:
         message = "has no column of targets beside the files"
-    raise DataError.at("data.target", f"{path}: {message}")
+    raise DataError.at("data.target", f"{path}: {message}", code="E38")
 
 
 def rows_with_targets(
@@ -209,7 +217,9 @@ def rows_with_targets(
     """The rows that have targets."""
     if labeled.column in targets:
         raise DataError.at(
-            "data.target", f"'{shorten(labeled.column)}' is the column of the files (data.file)"
+            "data.target",
+            f"'{shorten(labeled.column)}' is the column of the files (data.file)",
+            code="E44",
         )
     frame, notes = without_gaps(labeled.frame, targets, task, table, table.path)
     kept = np.flatnonzero(labeled.frame.index.isin(frame.index))
@@ -247,10 +257,14 @@ def _find_images(
     for i, text in enumerate(to_text(frame[column])):
         where = f"{path}: {quoted_name(column)} in data row {frame.index[i] + 1}"
         if not isinstance(text, str) or not text.strip():
-            raise DataError.at("data.file", f"{where} is empty; it should name an image")
+            raise DataError.at(
+                "data.file", f"{where} is empty; it should name an image", code="E49"
+            )
         if index.is_outside(text):
             raise DataError.at(
-                "data.file", f"{where} leads out of the folder {index.folder}: '{shorten(text)}'"
+                "data.file",
+                f"{where} leads out of the folder {index.folder}: '{shorten(text)}'",
+                code="E49",
             )
         images = index.find(text)
         if len(images) > 1:
@@ -258,6 +272,7 @@ def _find_images(
                 "data.file",
                 f"{where} is '{shorten(text)}', which {len(images)} images are called ({list_some(images)}); write their "
                 "folder, or extension, too",
+                code="E49",
             )
         if images:
             rows.append(i)
@@ -283,6 +298,7 @@ def _without_repetitions(
                 "data.labels",
                 f"{path}: data rows {frame.index[j] + 1} and {frame.index[i] + 1} name the same image, {file}, with "
                 "different values; keep one of them (several labels of an image belong into one row, as in cat;dog)",
+                code="E49",
             )
         repeated.append(file)
     return np.array([*first.values()], dtype=np.int64), repeated

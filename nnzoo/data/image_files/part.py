@@ -13,7 +13,7 @@ from torch import Tensor
 from nnzoo.data.image_files.cache import DecodedImages
 from nnzoo.data.image_files.decode import UNIT_RANGE, as_eight_bits, float_bits
 from nnzoo.data.image_files.split_names import PARTS
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural
 
 Array = np.ndarray[Any, Any]
 
@@ -52,42 +52,58 @@ def decoding_notes(parts: Iterable[DecodedPart], bits: int) -> list[str]:
             elif largest and value < 1:
                 files["black"].append(paths[row])
         if part.decoded.damaged:
-            notes.append("the image cache was damaged or incomplete: decoded anew")
+            notes.append(Note("N23", "the image cache was damaged or incomplete: decoded anew"))
     if names := files["broken"]:
         count = plural(len(names), "broken image")
-        notes.append(f"left out: {count} (data.broken: skip): {list_some(names)}")
+        notes.append(Note("N18", f"left out: {count} (data.broken: skip): {list_some(names)}"))
     if names := files["animated"]:
         notes.append(
-            f"{_have(names)} several frames or pages, the first is used ({list_some(names)})"
+            Note(
+                "N18",
+                f"{_have(names)} several frames or pages, the first is used ({list_some(names)})",
+            )
         )
     notes += _value_notes(files, bits, largest_float)
     for mode, names in converted.items():
         how = "laid on white" if mode == "transparent" else "converted to red, green and blue"
         count = plural(len(names), "image is", "images are")
-        notes.append(f"{count} {mode}: {how} ({list_some(names)})")
+        notes.append(Note("N18", f"{count} {mode}: {how} ({list_some(names)})"))
     if names := files["deep colors"]:
         notes.append(
-            f"{_have(names)} colours of 16 bits, of which the upper 8 are read "
-            f"({list_some(names, 1)}); the largest value is {brightest} of 255"
+            Note(
+                "N18",
+                f"{_have(names)} colours of 16 bits, of which the upper 8 are read "
+                f"({list_some(names, 1)}); the largest value is {brightest} of 255",
+            )
         )
     if names := files["black"]:
-        notes.append(f"{plural(len(names), 'image')} of these come out black ({list_some(names)})")
+        notes.append(
+            Note(
+                "W49", f"{plural(len(names), 'image')} of these come out black ({list_some(names)})"
+            )
+        )
     if names := files["cut"]:
         notes.append(
-            f"{plural(len(names), 'image')} with larger values than training images have, which are "
-            f"cut off ({list_some(names)})"
+            Note(
+                "N18",
+                f"{plural(len(names), 'image')} with larger values than training images have, which are "
+                f"cut off ({list_some(names)})",
+            )
         )
     return notes
 
 
 def _value_notes(files: dict[str, list[str]], bits: int, largest_float: float) -> list[str]:
     """Say how gray values of more than 8 bits and floating-point values are scaled."""
-    notes = []
+    notes: list[str] = []
     if names := files["deep"]:
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
         notes.append(
-            f"{_have(names)} grey values of 16 or 32 bits ({list_some(names, 1)}); all are below "
-            f"{1 << bits:,} and {scale}"
+            Note(
+                "N18",
+                f"{_have(names)} grey values of 16 or 32 bits ({list_some(names, 1)}); all are below "
+                f"{1 << bits:,} and {scale}",
+            )
         )
     if names := files["float"]:
         read_bits = float_bits(largest_float, bits)
@@ -96,7 +112,7 @@ def _value_notes(files: dict[str, list[str]], bits: int, largest_float: float) -
             scale = "0 is black and 1 white"
         elif read_bits > 8:
             scale = f"up to {largest_float:.6g}, divided by {1 << read_bits - 8}"
-        notes.append(f"{_have(names)} floating-point values ({names[0]}): {scale}")
+        notes.append(Note("N18", f"{_have(names)} floating-point values ({names[0]}): {scale}"))
     return notes
 
 
@@ -109,7 +125,7 @@ def duplicate_notes(
 ) -> list[str]:
     """Name equal images in two splits, or with two targets; sources: the rows of each split; other: an image with
     another target."""
-    notes = []
+    notes: list[str] = []
     names: dict[bytes, tuple[str, Any]] = {}
     of_two: list[str] = []
     seen: dict[bytes, str] = {}
@@ -126,8 +142,11 @@ def duplicate_notes(
         if twins:
             what = {"val": "validation", "test": "test"}[split]
             notes.append(
-                f"{len(twins):,} of {len(rows):,} {what} images equal a training image, "
-                f"as they are decoded ({list_some(twins, 1)})"
+                Note(
+                    "W40",
+                    f"{len(twins):,} of {len(rows):,} {what} images equal a training image, "
+                    f"as they are decoded ({list_some(twins, 1)})",
+                )
             )
         for row, digest in zip(rows.tolist(), digests, strict=True):
             file, label = part.files[row], part.y[row].tolist()
@@ -141,8 +160,10 @@ def duplicate_notes(
                 names.setdefault(digest, (file, label))
     if equal:
         count = plural(len(equal), "image equals another", "images equal another")
-        notes.insert(0, f"{count}, as they are decoded ({list_some(equal, 1)})")
+        notes.insert(0, Note("W40", f"{count}, as they are decoded ({list_some(equal, 1)})"))
     if of_two:
         count = plural(len(of_two), "image")
-        notes.append(f"{count} equal {other}, as they are decoded ({list_some(of_two, 2)})")
+        notes.append(
+            Note("W40", f"{count} equal {other}, as they are decoded ({list_some(of_two, 2)})")
+        )
     return notes

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nnzoo.data.image_files.split_names import is_plain, same_name, split_of_folder
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural
+from nnzoo.text import Note, list_some, plural, reworded
 
 MAX_LEVELS_ABOVE, MAX_SIBLINGS = 3, 500
 EXTENSIONS = tuple(
@@ -62,26 +62,26 @@ class IgnoredFiles:
 
     def notes(self) -> list[str]:
         """One line per reason, with counts and examples."""
-        notes = []
+        lines = []
         for advice in dict.fromkeys(UNREAD.values()):
             files = [file for file in self.unread if UNREAD[extension(file)] == advice]
             if files:
                 count = plural(len(files), "file")
-                notes.append(f"{count} in formats that are not read ({by_type(files)}): {advice}")
+                lines.append(f"{count} in formats that are not read ({by_type(files)}): {advice}")
         if self.other:
             count = plural(len(self.other), "file that is no image", "files that are no images")
-            notes.append(f"{count} by the name ({by_type(self.other)})")
+            lines.append(f"{count} by the name ({by_type(self.other)})")
         if self.links:
             count = plural(len(self.links), "link")
-            notes.append(f"{count} to a folder or to nothing ({list_some(self.links)})")
+            lines.append(f"{count} to a folder or to nothing ({list_some(self.links)})")
         if self.special:
             count = plural(len(self.special), "pipe or device", "pipes or devices")
-            notes.append(f"{count} ({list_some(self.special)})")
+            lines.append(f"{count} ({list_some(self.special)})")
         if self.system:
             names = list(dict.fromkeys(map(os.path.basename, self.system)))
             noun = "hidden or system file or folder", "hidden or system files and folders"
-            notes.append(f"{plural(len(self.system), *noun)} ({list_some(names)})")
-        return [f"left out: {note}" for note in notes]
+            lines.append(f"{plural(len(self.system), *noun)} ({list_some(names)})")
+        return [Note("N17", f"left out: {line}") for line in lines]
 
 
 def extension(file: str) -> str:
@@ -150,7 +150,7 @@ def scan(path: str, links: bool = False, below: Callable[[str], bool] | None = N
         with os.scandir(path) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+        raise DataError(f"cannot read {path}: {error.strerror or error}", code="E31") from None
     out = folder.left_out
     for entry in entries:
         if entry.name[0] == "." or entry.name.lower() in SYSTEM_NAMES:
@@ -177,7 +177,8 @@ def image_paths(folder: str) -> Iterator[str]:
 
 def relative_paths(text: str, root: str | os.PathLike[str]) -> str:
     """A text with the paths in it relative to a folder; folders of its name below it stay."""
-    return re.sub(rf"(?<![^\s(\"']){re.escape(os.path.join(root, ''))}(?=\S)", "", text)
+    pattern = rf"(?<![^\s(\"']){re.escape(os.path.join(root, ''))}(?=\S)"
+    return reworded(text, re.sub(pattern, "", text))
 
 
 def skip_wrapper_folders(folder: Folder) -> Folder:

@@ -15,7 +15,7 @@ from nnzoo.data.recording_files.ts import with_gaps
 from nnzoo.data.table_files.file_format import find_source
 from nnzoo.data.table_files.text_encoding import TextLines, find_encoding
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, shorten
+from nnzoo.text import Note, list_some, plural, shorten
 
 Array = np.ndarray[Any, Any]
 _ATTRIBUTE = re.compile(r"""(?i)@attribute\s+('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\S+)\s*(.*)""")
@@ -54,7 +54,9 @@ class _Attributes:
         if asked is not None:
             if asked not in self.names:
                 shown = list_some(self.names, 6, counted=True)
-                raise DataError.at("data.target", f"{path}: no attribute '{asked}'; it has {shown}")
+                raise DataError.at(
+                    "data.target", f"{path}: no attribute '{asked}'; it has {shown}", code="E38"
+                )
             return self.names.index(str(asked))
         nominal = [i for i, kind in enumerate(self.types) if kind.startswith("{")]
         named = [i for i, name in enumerate(self.names) if name.lower() in _TARGETS]
@@ -92,7 +94,7 @@ def read_arff(
     finally:
         lines.close()
     if rows is None:
-        raise DataError.at("data.path", f"{path} has no line @data")
+        raise DataError.at("data.path", f"{path} has no line @data", code="E36")
     name, task = "target", None
     if rows.target is not None:
         name, task = attributes.names[rows.target], rows.task
@@ -120,7 +122,9 @@ class _Rows:
         """Add the recording of a line."""
         place = f"{self.path}:{number}"
         if text[0] == "{":
-            raise DataError.at("data.path", f"{place}: sparse rows ({{…}}) are not read")
+            raise DataError.at(
+                "data.path", f"{place}: sparse rows ({{…}}) are not read", code="E32"
+            )
         quote = "'" if "'" in text and '"' not in text else '"'
         (cells,) = csv.reader([text], quotechar=quote, skipinitialspace=True, strict=False)
         expected = len(self.attributes.names)
@@ -128,6 +132,7 @@ class _Rows:
             raise DataError.at(
                 "data.path",
                 f"{place}: {plural(len(cells), 'value')} where the header has {plural(expected, 'attribute')}",
+                code="E36",
             )
         label = None if self.target is None else cells[self.target].strip(" '\"")
         if self.attributes.relational is not None:
@@ -141,9 +146,10 @@ class _Rows:
                 raise DataError.at(
                     "data.path",
                     f"{place}: channel {i} has {plural(len(channel), 'time step')}, channel 0 has {len(values[0]):,}",
+                    code="E36",
                 )
         if not values:
-            raise DataError.at("data.path", f"{place}: the recording is empty")
+            raise DataError.at("data.path", f"{place}: the recording is empty", code="E36")
         count = len(self.builder.names) + 1
         label = None if label in ("?", "") else label
         self.builder.add(
@@ -162,4 +168,8 @@ class _Rows:
             if label and label not in declared
         ]
         shown = list_some([shorten(label) for label in others], 6, counted=True)
-        return [f"{self.path}: the header does not list the class {shown}"] if others else []
+        return (
+            [Note("N21", f"{self.path}: the header does not list the class {shown}")]
+            if others
+            else []
+        )

@@ -138,6 +138,7 @@ class NumberColumns:
             raise DataError.at(
                 "data.path",
                 f"{self.source}: column {quoted_name(one.name)} has {one.problem}; write them in one way",
+                code="E39",
             )
         self.formats[name] = one.format if one.numbers else NumberFormat()
         self.described.append(one)
@@ -149,6 +150,7 @@ class NumberColumns:
             f"{self.source}: column {quoted_name(str(column.name))} should hold numbers, but data row "
             f"{column.index[row] + 1} has '{text}'; correct it, leave the column out (data.channels), or count "
             f"it as missing (data.missing: {flow_yaml([text])})",
+            code="E39",
         )
 
 

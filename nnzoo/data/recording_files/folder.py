@@ -25,7 +25,7 @@ from nnzoo.data.recording_files.recording import (
 )
 from nnzoo.data.table_files.table_io import Table, read_chunks
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, quoted_name, shorten
+from nnzoo.text import Note, list_some, plural, quoted_name, reworded, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -56,13 +56,17 @@ class Tree:
 
     def left_out_notes(self) -> list[str]:
         """Lines on files that are not read."""
-        notes = []
+        notes: list[str] = []
         if self.others:
             kinds = Counter(
                 os.path.splitext(file)[1] or "without extension" for file in self.others
             )
             shown = list_some([f"{kind} {count:,}" for kind, count in kinds.most_common(4)])
-            notes.append(f"left out: {plural(len(self.others), 'file')} of other types ({shown})")
+            notes.append(
+                Note(
+                    "N17", f"left out: {plural(len(self.others), 'file')} of other types ({shown})"
+                )
+            )
         if self.hidden:
             names = list_some(list(dict.fromkeys(map(os.path.basename, self.hidden))))
             count = plural(
@@ -70,7 +74,7 @@ class Tree:
                 "hidden or system file or folder",
                 "hidden or system files and folders",
             )
-            notes.append(f"left out: {count} ({names})")
+            notes.append(Note("N17", f"left out: {count} ({names})"))
         return notes
 
 
@@ -90,7 +94,7 @@ def scan_tables(path: str, links: bool = True, names: re.Pattern[str] = TABLES) 
         with os.scandir(path) as listing:
             entries = sorted(listing, key=lambda entry: natural_key(entry.name))
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+        raise DataError(f"cannot read {path}: {error.strerror or error}", code="E31") from None
     for entry in entries:
         if entry.name[0] == "." or entry.name.lower() in SYSTEM_NAMES:
             tree.hidden.append(entry.path)
@@ -123,11 +127,11 @@ def plan_folder(root: str) -> FolderPlan:
     while len(top.folders) == 1 and not top.tables:
         (top,) = top.folders.values()
     if top is not tree and top.folders:
-        notes.append(f"the recordings are in {os.path.relpath(top.path, root)}/")
+        notes.append(Note("N16", f"the recordings are in {os.path.relpath(top.path, root)}/"))
     elif top is not tree:
         top = tree
     if not top.folders and not top.tables:
-        raise DataError.at("data.path", f"{root} has no CSV or Parquet files")
+        raise DataError.at("data.path", f"{root} has no CSV or Parquet files", code="E37")
     parts = parts_of(list(top.folders))
     holders = {name: part for name, part in parts.items() if top.folders[name].folders}
     if "train" not in holders.values():
@@ -136,14 +140,19 @@ def plan_folder(root: str) -> FolderPlan:
     for name, folder in top.folders.items():
         if name not in holders:
             why = "has no class folders" if name in parts else "is neither train, val nor test"
-            notes.append(f"left out: {folder.path}/, which {why}")
+            notes.append(Note("N17", f"left out: {folder.path}/, which {why}"))
         elif holders[name] in result:
-            raise DataError.at("data.path", f"{root} has two folders for the {holders[name]} part")
+            raise DataError.at(
+                "data.path", f"{root} has two folders for the {holders[name]} part", code="E50"
+            )
         else:
             result[holders[name]] = _classes(folder, root, notes)
     if top.tables:
         notes.append(
-            f"left out: {plural(len(top.tables), 'file')} beside the parts ({list_some(top.tables)})"
+            Note(
+                "N17",
+                f"left out: {plural(len(top.tables), 'file')} beside the parts ({list_some(top.tables)})",
+            )
         )
     return FolderPlan(
         {part: result[part] for part in ("train", "val", "test") if part in result}, notes
@@ -156,8 +165,11 @@ def _classes(folder: Tree, root: str, notes: list[str]) -> list[tuple[str, str |
         return [(file, None) for file in folder.tables]
     if folder.tables:
         notes.append(
-            f"left out: {plural(len(folder.tables), 'file')} beside the class folders "
-            f"({list_some([os.path.relpath(file, root) for file in folder.tables])})"
+            Note(
+                "N17",
+                f"left out: {plural(len(folder.tables), 'file')} beside the class folders "
+                f"({list_some([os.path.relpath(file, root) for file in folder.tables])})",
+            )
         )
     return [
         (file, same_name(name)) for name, below in folder.folders.items() for file in below.walk()
@@ -224,6 +236,7 @@ class FileReader:
                 "data.path",
                 f"{file} has the columns {_shown(names)}; {self.first} has {_shown(expected)}. All recordings need "
                 "the same channels (data.channels)",
+                code="E46",
             )
         if self.time is not None and self.time in names:
             frame = self._sorted(frame, file)
@@ -295,7 +308,7 @@ class FileReader:
         self.first, self.named = file, table.named
         reading = replace(self.options.reading, header=table.named)
         self.options = replace(self.options, reading=reading)
-        self.notes += [f"{file}: {note}" for note in table.notes]
+        self.notes += [reworded(note, f"{file}: {note}") for note in table.notes]
         frames = [table.frame]
         for other in others:
             if (
@@ -310,12 +323,14 @@ class FileReader:
             self.time = column_name(frame, self.options.time, "data.time")
         elif time := time_column(frame, names, ids):
             self.time = time
-            self.notes.append(f"column '{shorten(time)}' is the time, and no channel (data.time)")
+            self.notes.append(
+                Note("N09", f"column '{shorten(time)}' is the time, and no channel (data.time)")
+            )
         channels = [name for name in names if name != self.time]
         if self.options.channels is not None:
             channels = [column_name(frame, one, "data.channels") for one in self.options.channels]
         if not channels:
-            raise DataError.at("data.path", f"{file} has no column but '{self.time}'")
+            raise DataError.at("data.path", f"{file} has no column but '{self.time}'", code="E38")
         self.numbers.source = file
         self.numbers.learn(frame[channels])
         self.notes += self.numbers.notes
@@ -329,7 +344,9 @@ class FileReader:
         times = pandas.to_numeric(frame[self.time], errors="coerce")
         if times.isna().any() or times.is_monotonic_increasing:
             return frame
-        self.notes.append(f"{file}: sorted by '{shorten(str(self.time))}', which ran backwards")
+        self.notes.append(
+            Note("N13", f"{file}: sorted by '{shorten(str(self.time))}', which ran backwards")
+        )
         return frame.loc[times.sort_values(kind="stable").index]
 
 

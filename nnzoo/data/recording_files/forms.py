@@ -22,7 +22,7 @@ from nnzoo.data.table_files.file_format import find_source
 from nnzoo.data.table_files.table_io import read_table
 from nnzoo.data.table_files.text_encoding import find_encoding, read_head
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, shorten
+from nnzoo.text import Note, labeled, list_some, plural, reworded, shorten
 
 Form = Literal["folder", "ts", "arff", "long", "wide", "ragged"]
 
@@ -36,7 +36,7 @@ def find_form(path: str, has_ids: bool, key: str = "data.path") -> Form:
         return "folder"
     if not os.path.isfile(path):
         what = "not a regular file:" if os.path.exists(path) else "no file or folder"
-        raise DataError.at(key, f"{what} {path}")
+        raise DataError.at(key, f"{what} {path}", code="E30")
     mark = _first_mark(path)
     if mark is not None and not (mark == "ragged" and has_ids):
         return mark
@@ -108,7 +108,7 @@ def description(data: RecordingsOptions) -> list[str]:
         name = f"{part}: " if len(parts) > 1 else ""
         channels = plural(len(one.channels), "channel")
         lines.append(f"{name}{plural(len(one), 'recording')} of {steps} time steps, {channels}")
-        lines += [f"note: {' '.join(note.split())}" for note in [*one.notes, *one.cuts]]
+        lines += [f"note: {' '.join(labeled(note).split())}" for note in [*one.notes, *one.cuts]]
     return lines
 
 
@@ -123,7 +123,9 @@ def choose_channels(recordings: Recordings, names_or_positions: Any) -> Recordin
         if name not in names:
             shown = list_some(names, 12, counted=True)
             raise DataError.at(
-                "data.channels", f"{recordings.source}: no channel '{name}'; it has {shown}"
+                "data.channels",
+                f"{recordings.source}: no channel '{name}'; it has {shown}",
+                code="E38",
             )
         chosen.append(name)
     return recordings.with_channels(chosen)
@@ -152,6 +154,7 @@ def _with_targets(recordings: Recordings, path: str, options: TableOptions) -> R
                 "data.targets",
                 f"{path}: recording '{shorten(str(key))}' has two targets, '{shorten(known[key])}' and "
                 f"'{shorten(text)}' (data row {row + 1})",
+                code="E46",
             )
     matches = [_of_recording(one, known) for one in recordings.ids]
     lacking = [name for name, one in zip(recordings.names, matches, strict=True) if one is None]
@@ -160,11 +163,14 @@ def _with_targets(recordings: Recordings, path: str, options: TableOptions) -> R
             "data.targets",
             f"{path} has no target of {plural(len(lacking), 'recording')} of {recordings.source}: "
             f"{list_some(lacking, 5, counted=True)}",
+            code="E46",
         )
-    notes = [*recordings.notes, *(f"{path}: {note}" for note in table.notes)]
+    notes = [*recordings.notes, *(reworded(note, f"{path}: {note}") for note in table.notes)]
     unused = len(known) - len({*known} & {one[0] for one in matches if one})
     if unused:
-        notes.append(f"{path}: {plural(unused, 'target')} of no recording here, not used")
+        notes.append(
+            Note("N09", f"{path}: {plural(unused, 'target')} of no recording here, not used")
+        )
     return replace(
         recordings,
         targets=[one[1] if one else None for one in matches],

@@ -29,7 +29,7 @@ from nnzoo.data.table_files.limits import MAX_CELLS
 from nnzoo.data.table_files.table_io import Table, read_chunks
 from nnzoo.data.timestamps.parse import read_dates
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, quoted_name, shorten
+from nnzoo.text import Note, list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -62,7 +62,7 @@ def plan_long(frame: pandas.DataFrame, options: TableOptions, has_targets: bool)
             target = column_name(frame, options.target, "data.target")
     elif (target := named_target(rest)) or options.need_target:
         target = target or rest[-1]
-        notes.append(f"target: column '{shorten(target)}' (data.target)")
+        notes.append(Note("N01", f"target: column '{shorten(target)}' (data.target)"))
     roles = find_roles(frame, options)
     rest = [name for name in rest if name not in (target, *roles.values())]
     codes = np.unique(_joined(frame, ids).to_numpy(dtype=str), return_inverse=True)[1]
@@ -70,7 +70,10 @@ def plan_long(frame: pandas.DataFrame, options: TableOptions, has_targets: bool)
         time: str | None = column_name(frame, options.time, "data.time")
     elif time := time_column(frame, rest, codes):
         notes.append(
-            f"column '{shorten(time)}' orders the time steps, and is no channel (data.time)"
+            Note(
+                "N09",
+                f"column '{shorten(time)}' orders the time steps, and is no channel (data.time)",
+            )
         )
     rest = [name for name in rest if name != time]
     if options.channels is not None:
@@ -80,10 +83,12 @@ def plan_long(frame: pandas.DataFrame, options: TableOptions, has_targets: bool)
         texts = [name for name in texts if frame[name].map(_has_no_digit).all()]
         if texts:
             listed = list_some([quoted_name(name) for name in texts], 6, counted=True)
-            notes.append(f"no numbers, and left out of the channels: {listed}")
+            notes.append(Note("N08", f"no numbers, and left out of the channels: {listed}"))
         rest = [name for name in rest if name not in texts]
     if not rest:
-        raise DataError.at("data.channels", "no column of numbers is left for a channel")
+        raise DataError.at(
+            "data.channels", "no column of numbers is left for a channel", code="E38"
+        )
     return _Plan(ids, time, target, roles, rest, notes)
 
 
@@ -127,6 +132,7 @@ class _Rows:
                 "data.id",
                 f"{self.path}: data row {frame.index[row] + 1} has no "
                 f"{' or '.join(map(quoted_name, self.plan.ids))}",
+                code="E42",
             )
         local, unique = pandas.factorize(ids)
         starts = np.full(len(unique), len(local))
@@ -162,7 +168,9 @@ class _Rows:
             raise too_long(f"{self.path}: recording '{shorten(name)}'", MAX_STEPS, more=True)
         if self.size > MAX_CELLS:
             raise DataError.at(
-                "data.path", f"{self.path} has more than {MAX_CELLS:,} values; keep fewer rows"
+                "data.path",
+                f"{self.path} has more than {MAX_CELLS:,} values; keep fewer rows",
+                code="E34",
             )
 
     def _check_constant(
@@ -196,6 +204,7 @@ class _Rows:
                 f"{self.path}: '{shorten(name)}' is not the same in all of recording '{shorten(recording)}': "
                 f"'{shorten(str(known[code]))}' from data row {self.first_rows[code] + 1}, "
                 f"'{shorten(str(texts[row]))}' in data row {rows.index[row] + 1}",
+                code="E46",
             )
 
 
@@ -282,11 +291,15 @@ def _in_order(rows: _Rows, codes: Array, date_format: str) -> tuple[Array, list[
                 f"{rows.path}: recording '{shorten(names[both[0]])}' comes back in data row {row + 1} with times "
                 "that it had before: if it is another recording, tell them apart by several columns "
                 "(data.id: [subject, trial]); if not, remove the repeated rows",
+                code="E46",
             )
         shown = list_some([f"'{shorten(names[code])}'" for code in doubled.tolist()])
         notes.append(
-            f"{plural(len(doubled), 'recording')} with a time more than once, whose steps keep the order of the "
-            f"file ({shown})"
+            Note(
+                "N13",
+                f"{plural(len(doubled), 'recording')} with a time more than once, whose steps keep the order of the "
+                f"file ({shown})",
+            )
         )
     if len(again):
         notes.append(_returns(rows, names, runs, starts, again))
@@ -295,8 +308,11 @@ def _in_order(rows: _Rows, codes: Array, date_format: str) -> tuple[Array, list[
         disordered = np.unique(codes[by_code][1:][falls])
         shown = list_some([f"'{shorten(names[code])}'" for code in disordered.tolist()])
         notes.append(
-            f"{plural(len(disordered), 'recording')} sorted by '{shorten(rows.plan.time)}', which ran backwards "
-            f"({shown})"
+            Note(
+                "N13",
+                f"{plural(len(disordered), 'recording')} sorted by '{shorten(rows.plan.time)}', which ran backwards "
+                f"({shown})",
+            )
         )
     return order, notes
 
@@ -331,6 +347,7 @@ def _read_times(rows: _Rows, codes: Array, date_format: str) -> Array:
             "data.time",
             f"{rows.path}: '{shorten(name)}' has no time that can be read in data row {row + 1} (recording "
             f"'{shorten(recording)}')",
+            code="E45",
         )
     rows.times = []
     return times

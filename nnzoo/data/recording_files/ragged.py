@@ -11,6 +11,7 @@ from nnzoo.data.recording_files.ts import with_gaps
 from nnzoo.data.table_files.file_format import find_source
 from nnzoo.data.table_files.text_encoding import TextLines, find_encoding
 from nnzoo.errors import DataError
+from nnzoo.text import Note
 
 MIN_ROWS = 4
 # A table in which so many rows have one width is one with a few broken rows.
@@ -68,11 +69,11 @@ def read_ragged(
     builder.notes += notes
     if target is None and place is not None:
         where = "first" if place == 0 else "last"
-        builder.notes.append(f"target: the {where} value of each row (data.target)")
+        builder.notes.append(Note("N01", f"target: the {where} value of each row (data.target)"))
     for number, cells in rows:
         label = None if place is None else cells.pop(place).strip()
         if not cells:
-            raise DataError.at("data.path", f"{path}:{number}: a row without values")
+            raise DataError.at("data.path", f"{path}:{number}: a row without values", code="E36")
         values = with_gaps(",".join(cells), f"{path}:{number}")
         count = len(builder.names) + 1
         builder.add(values[:, None], str(count), f"recording {count} (line {number})", label)
@@ -87,7 +88,9 @@ def _label_place(
         return int(str(target))
     if target is not None:
         raise DataError.at(
-            "data.target", f"rows of their own lengths have a target at 0 or -1, not '{target}'"
+            "data.target",
+            f"rows of their own lengths have a target at 0 or -1, not '{target}'",
+            code="E40",
         )
     for place in (0, -1):
         texts = {row[place].strip() for row in rows}

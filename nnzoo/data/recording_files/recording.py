@@ -13,7 +13,7 @@ from nnzoo.config.options import MAX_MAGNITUDE
 from nnzoo.data.columns.roles import RoleTexts, select_texts
 from nnzoo.data.table_files.limits import MAX_CELLS
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, shorten
+from nnzoo.text import Note, list_some, plural, shorten
 
 Array = np.ndarray[Any, Any]
 # Steps of one recording; a network would take hours for a single one that is longer.
@@ -203,6 +203,7 @@ class RecordingsBuilder:
                 "data.path",
                 f"{place} has {plural(values.shape[1], 'channel')}, {self.names[0]} has {self.channels}; all "
                 "recordings need the same channels",
+                code="E46",
             )
         values = self._filled(np.array(values, dtype=np.float64, order="C"), place, name)
         steps = len(values)
@@ -220,6 +221,7 @@ class RecordingsBuilder:
                 "data.path",
                 f"{self.source} has more than {MAX_CELLS:,} values; keep fewer recordings or channels, or cut "
                 "recordings (data.max_length)",
+                code="E34",
             )
         values = values + 0.0  # -0.0 and 0.0 are the same number, however a file has it
         self.values.append(values)
@@ -240,7 +242,7 @@ class RecordingsBuilder:
                 if not self.padded:
                     self.ended.append(name)
         if not len(values) or missing.all():
-            raise DataError.at("data.path", f"{place} is empty; leave it out")
+            raise DataError.at("data.path", f"{place} is empty; leave it out", code="E37")
         if missing.any():
             without = missing.all(0)
             if without.any():
@@ -248,6 +250,7 @@ class RecordingsBuilder:
                     "data.path",
                     f"{place} has no number in channel {int(without.argmax())} (counted from 0); "
                     "leave it out, or the channel (data.channels)",
+                    code="E37",
                 )
             steps = np.arange(len(values))
             for channel in np.flatnonzero(missing.any(0)):
@@ -257,13 +260,13 @@ class RecordingsBuilder:
             self.filled.append(name)
             self.num_filled += int(missing.sum())
         if not np.abs(values).max() <= MAX_MAGNITUDE:
-            raise DataError.at("data.path", f"{place} has a value beyond ±1e30")
+            raise DataError.at("data.path", f"{place} has a value beyond ±1e30", code="E39")
         return values
 
     def build(self, channels: Sequence[str] | None = None, **further: Any) -> Recordings:
         """All of them; raises DataError if there are none. channels: their names; further: fields of `Recordings`."""
         if not self.values:
-            raise DataError.at("data.path", f"{self.source} has no recordings")
+            raise DataError.at("data.path", f"{self.source} has no recordings", code="E37")
         assert self.channels is not None
         names = [str(i) for i in range(self.channels)] if channels is None else list(channels)
         lengths = np.array([len(values) for values in self.values], dtype=np.int64)
@@ -286,32 +289,44 @@ class RecordingsBuilder:
         )
 
     def _gap_notes(self) -> list[str]:
-        notes = []
+        notes: list[str] = []
         if self.filled:
             notes.append(
-                f"{plural(self.num_filled, 'missing number')} in {plural(len(self.filled), 'recording')} "
-                f"filled by linear interpolation ({_listed(self.filled)})"
+                Note(
+                    "N06",
+                    f"{plural(self.num_filled, 'missing number')} in {plural(len(self.filled), 'recording')} "
+                    f"filled by linear interpolation ({_listed(self.filled)})",
+                )
             )
         if self.ended:
             notes.append(
-                f"{plural(len(self.ended), 'recording')} cut where no channel has a number up to the end "
-                f"({_listed(self.ended)})"
+                Note(
+                    "N19",
+                    f"{plural(len(self.ended), 'recording')} cut where no channel has a number up to the end "
+                    f"({_listed(self.ended)})",
+                )
             )
         return notes
 
     def cuts(self) -> list[str]:
         """Lines on what `max_length` and `length` changed."""
-        notes = []
+        notes: list[str] = []
         total = plural(len(self.names), "recording")
         if self.cut:
             notes.append(
-                f"{self.cut:,} of {total} cut to the {'first' if self.shaping.keep == 'start' else 'last'} "
-                f"{plural(self.shaping.max_length or 0, 'time step')}, {self.cut_steps:,} left out (data.max_length)"
+                Note(
+                    "N19",
+                    f"{self.cut:,} of {total} cut to the {'first' if self.shaping.keep == 'start' else 'last'} "
+                    f"{plural(self.shaping.max_length or 0, 'time step')}, {self.cut_steps:,} left out (data.max_length)",
+                )
             )
         if self.resampled:
             notes.append(
-                f"{self.resampled:,} of {total} resampled to {plural(self.shaping.length or 0, 'time step')} "
-                "(data.length)"
+                Note(
+                    "N19",
+                    f"{self.resampled:,} of {total} resampled to {plural(self.shaping.length or 0, 'time step')} "
+                    "(data.length)",
+                )
             )
         return notes
 
@@ -322,6 +337,7 @@ def too_long(place: str, steps: int, more: bool = False) -> DataError:
         "data.max_length",
         f"{place} has {'more than ' * more}{steps:,} time steps; at most {MAX_STEPS:,} are read. Cut "
         "recordings (data.max_length), or resample them (data.length)",
+        code="E34",
     )
 
 

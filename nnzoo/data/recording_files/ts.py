@@ -14,7 +14,7 @@ from nnzoo.data.recording_files.recording import Recordings, RecordingsBuilder, 
 from nnzoo.data.table_files.file_format import find_source
 from nnzoo.data.table_files.text_encoding import TextLines, find_encoding
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, shorten
+from nnzoo.text import Note, list_some, plural, shorten
 
 Array = np.ndarray[Any, Any]
 HEADER_KEYS = frozenset(
@@ -84,11 +84,13 @@ def read_ts(path: str, encoding: str, shaping: Shaping) -> Recordings:
             elif text[0] == "@":
                 in_data = _read_header(header, text)
             else:
-                raise DataError.at("data.path", f"{path}:{number}: a row before the line @data")
+                raise DataError.at(
+                    "data.path", f"{path}:{number}: a row before the line @data", code="E36"
+                )
     finally:
         lines.close()
     if not in_data:
-        raise DataError.at("data.path", f"{path} has no line @data")
+        raise DataError.at("data.path", f"{path} has no line @data", code="E36")
     notes = rows.doubts(header) if builder.names else []
     return builder.build(task=header.task, notes=notes)
 
@@ -126,6 +128,7 @@ class _Rows:
             raise DataError.at(
                 "data.path",
                 f"{place}: '{shorten(label)}' is no label; does the row lack its last value?",
+                code="E36",
             )
         channels = [self._channel(one, place, i) for i, one in enumerate(fields)]
         for i, channel in enumerate(channels):
@@ -134,6 +137,7 @@ class _Rows:
                     "data.path",
                     f"{place}: channel {i} has {plural(len(channel), 'time step')}, channel 0 has "
                     f"{len(channels[0]):,}",
+                    code="E36",
                 )
         self.steps.add(len(channels[0]))
         count = len(self.builder.names) + 1
@@ -143,7 +147,7 @@ class _Rows:
     def _channel(self, text: str, place: str, channel: int) -> Array:
         """The values of one channel (time,)."""
         if not text.strip():
-            raise DataError.at("data.path", f"{place}: channel {channel} is empty")
+            raise DataError.at("data.path", f"{place}: channel {channel} is empty", code="E36")
         if "(" in text:
             self.stamped = True
             text = ",".join(value for _, value in _STAMPED.findall(text))
@@ -174,14 +178,23 @@ class _Rows:
         others = [label for label in labels if label is not None and label not in declared]
         if header.says("classlabel") and others:
             lies.append(f"@classLabel does not list {list_some(others, 6, counted=True)}")
-        notes = [
-            f"{self.path}: the header says otherwise than the rows, which count: {'; '.join(lies)}"
+        notes: list[str] = [
+            Note(
+                "N21",
+                f"{self.path}: the header says otherwise than the rows, which count: {'; '.join(lies)}",
+            )
         ]
         notes = notes if lies else []
         if header.unknown:
-            notes.append(f"{self.path}: header lines not used: {list_some(header.unknown, 6)}")
+            notes.append(
+                Note("N21", f"{self.path}: header lines not used: {list_some(header.unknown, 6)}")
+            )
         if self.stamped:
-            notes.append(f"{self.path}: time stamps are left out; the order of the values counts")
+            notes.append(
+                Note(
+                    "N21", f"{self.path}: time stamps are left out; the order of the values counts"
+                )
+            )
         return notes
 
 
@@ -207,7 +220,9 @@ def with_gaps(text: str, place: str) -> Array:
                 raise ValueError
         except ValueError:
             raise DataError.at(
-                "data.path", f"{place}, time step {step + 1}: '{shorten(word)}' is no number"
+                "data.path",
+                f"{place}, time step {step + 1}: '{shorten(word)}' is no number",
+                code="E39",
             ) from None
         numbers.append(number)
     return np.array(numbers)

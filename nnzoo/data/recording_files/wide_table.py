@@ -21,7 +21,7 @@ from nnzoo.data.recording_files.columns import (
 from nnzoo.data.recording_files.recording import Recordings, RecordingsBuilder, Shaping
 from nnzoo.data.table_files.table_io import Table, read_chunks
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, quoted_name, shorten
+from nnzoo.text import Note, list_some, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -90,7 +90,9 @@ def plan_wide(frame: pandas.DataFrame, path: str, options: TableOptions, named: 
             target = None
     else:
         target = _find_target(frame, path, named, options)
-        notes += [f"target: column '{shorten(target)}' (data.target)"] if target else []
+        notes += (
+            [Note("N01", f"target: column '{shorten(target)}' (data.target)")] if target else []
+        )
     roles = find_roles(frame, options)
     others = [name for name in names if name not in (target, *roles.values())]
     channels = _channels_by_name(others) if named else {}
@@ -104,9 +106,11 @@ def plan_wide(frame: pandas.DataFrame, path: str, options: TableOptions, named: 
         channels = {"": steps}
     used = {name for columns in channels.values() for name in columns}
     if unused := [quoted_name(name) for name in others if name not in used]:
-        notes.append(f"no time steps, and left out: {list_some(unused, 6, counted=True)}")
+        notes.append(
+            Note("N08", f"no time steps, and left out: {list_some(unused, 6, counted=True)}")
+        )
     if not used:
-        raise DataError.at("data.path", f"{path} has no columns of time steps")
+        raise DataError.at("data.path", f"{path} has no columns of time steps", code="E38")
     return WidePlan(
         target, roles, list(channels.values()), list(channels), len(channels) > 1, notes
     )

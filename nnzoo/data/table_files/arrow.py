@@ -11,7 +11,7 @@ import numpy as np
 from nnzoo.data.columns.values import to_text
 from nnzoo.data.table_files import limits
 from nnzoo.errors import DataError, first_line
-from nnzoo.text import list_some, shorten
+from nnzoo.text import Note, list_some, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -77,7 +77,12 @@ def nested_note(file: Path, schema: pyarrow.Schema, nested: set[str]) -> list[st
         for column in schema
         if column.name in nested
     ]
-    return [f"columns of lists, maps or structs are not read: {list_some(columns, counted=True)}"]
+    return [
+        Note(
+            "N22",
+            f"columns of lists, maps or structs are not read: {list_some(columns, counted=True)}",
+        )
+    ]
 
 
 def empty_columns(schema: pyarrow.Schema, nested: set[str]) -> dict[int, str]:
@@ -126,7 +131,8 @@ def _characters(file: Path, column: pandas.Series) -> int:
     if lengths.max(initial=0) > limits.MAX_VALUE:
         raise DataError(
             f"{file}: column '{shorten(str(column.name))}' has a value of more than "
-            f"{limits.MAX_VALUE:,} characters; leave the column out of the file"
+            f"{limits.MAX_VALUE:,} characters; leave the column out of the file",
+            code="E34",
         )
     codes = column.cat.codes.to_numpy()
     return int(lengths[codes[codes >= 0]].sum())
@@ -171,7 +177,9 @@ def read_arrow(file: Path) -> TypedTable:
     except DataError:
         raise
     except Exception as error:  # pyarrow's errors have no common ground but this
-        raise DataError(f"{file} is not a readable Arrow file: {first_line(error)}") from None
+        raise DataError(
+            f"{file} is not a readable Arrow file: {first_line(error)}", code="E33"
+        ) from None
 
 
 def _refuse_messages(file: Path, reader: Any) -> None:

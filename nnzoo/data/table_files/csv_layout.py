@@ -29,7 +29,7 @@ from nnzoo.data.table_files.csv_rows import (
     words_over_numbers,
 )
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 MAX_ABOVE = 60  # lines above the header
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -89,9 +89,9 @@ def find_layout(file: Path, lines: list[str], options: LayoutOptions) -> Layout:
         except RowSplitError as error:
             errors.append(error)
     if errors and not readings:
-        raise DataError(f"{file}:{errors[0].line}: {errors[0]}")
+        raise DataError(f"{file}:{errors[0].line}: {errors[0]}", code="E36")
     if not readings:
-        raise DataError(f"{file} is empty" + (f" below line {skip}" if skip else ""))
+        raise DataError(f"{file} is empty" + (f" below line {skip}" if skip else ""), code="E37")
     return _layout(file, lines, _best_reading(readings), options, is_stated=delimiter != "auto")
 
 
@@ -257,17 +257,18 @@ def _layout(
     first, below = table[0], [row.cells for row in table[1:]]
     hint = other_delimiter([row.cells for row in table[:10]], delimiter)
     if hint and len(first.cells) == 1:
-        raise DataError(f"{file} has one column{hint}")
-    notes = []
+        raise DataError(f"{file} has one column{hint}", code="E36")
+    notes: list[str] = []
     if not is_stated and delimiter in RARE_DELIMITERS:
         noun = {" ": "blanks", TAB_RUNS: "runs of tabs"}.get(delimiter, f"'{delimiter}'")
-        notes.append(f"columns are set apart by {noun} (data.delimiter)")
+        notes.append(Note("N03", f"columns are set apart by {noun} (data.delimiter)"))
     names = _find_names(file, lines, reading, options.header)
     from_table = names.named and names.line > 0
     if from_table and not below and reading.end is None:
         raise DataError(
             f"{file} has a header but no rows"
-            + (" (or set data.header: false)" if options.header == "auto" else "")
+            + (" (or set data.header: false)" if options.header == "auto" else ""),
+            code="E37",
         )
     data = table[1:] if from_table else table
     skip = (data[0].line if data else reading.end or 1) - 1
@@ -276,7 +277,10 @@ def _layout(
     if blank:
         columns = "column" if blank == 1 else f"{blank:,} columns"
         names.notes.append(
-            f"the last {columns} without a name and values left out (delimiters at line ends)"
+            Note(
+                "N08",
+                f"the last {columns} without a name and values left out (delimiters at line ends)",
+            )
         )
     kept = names.cells[: width - blank]
     unique, changed = (
@@ -316,12 +320,14 @@ def _find_names(
             names.named = not any(cell_form(cell) == "number" for cell in names.cells)
         elif lacks_one:
             names.named = True
-            note = "the header has no name for the first column, which holds row names"
+            note = Note("N03", "the header has no name for the first column, which holds row names")
         else:
             names.named, note = is_header(names.cells, below)
         comment = None if names.named else _comment_header(file, reading, lines)
         if comment:
-            note = f"line {comment.line} is taken for the header, though it is a comment"
+            note = Note(
+                "N03", f"line {comment.line} is taken for the header, though it is a comment"
+            )
             names = _Names(comment.cells, True, 0, [])
         names.notes += [note] if note else []
     if lacks_one and names.named:
@@ -354,10 +360,11 @@ def _skipped(lines: list[str], count: int, named: bool) -> list[str]:
     if not skipped:
         return []
     many = "a line" if len(skipped) == 1 else f"{len(skipped):,} lines"
-    return [
+    text = (
         f"skipped {many} above the {'header' if named else 'first row'}: '{shorten(skipped[0])}'"
         f"{', …' if len(skipped) > 1 else ''} (data.skip_rows)"
-    ]
+    )
+    return [Note("N03", text)]
 
 
 def _lacks_first_name(reading: _Reading) -> bool:

@@ -22,7 +22,7 @@ from nnzoo.data.table_files.csv_rows import (
 from nnzoo.data.table_files.file_format import Source
 from nnzoo.data.table_files.text_encoding import TextLines, read_head
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -45,7 +45,8 @@ def read_csv(
     if bounded and size > limits.MAX_CSV_BYTES:
         raise DataError(
             f"{file} has {size:,} bytes; a CSV may have {limits.MAX_CSV_BYTES:,}. Keep fewer rows or "
-            "columns, or save it as Parquet"
+            "columns, or save it as Parquet",
+            code="E34",
         )
     head = read_head(source, codec)
     layout = find_layout(file, head, options)
@@ -113,7 +114,8 @@ class _Lines:
             self.size += len(line)
             if self.size - self.row_begins >= longest:
                 raise DataError(
-                    f"{self.file}:{self.last_row + 1}: a row of more than {longest:,} characters"
+                    f"{self.file}:{self.last_row + 1}: a row of more than {longest:,} characters",
+                    code="E34",
                 )
             if '="' in line and FORMULA.search(line):
                 self.formulas += 1
@@ -182,7 +184,8 @@ class _Rows:
                 if layout.blank and any(map(str.strip, cells[-layout.blank :])):
                     raise DataError(
                         f"{file}:{row.line}: a value in a column that has no name and was empty "
-                        "above; name it, or remove the value"
+                        "above; name it, or remove the value",
+                        code="E36",
                     )
                 self.any, self.first = True, self.first or cells
                 yield cells
@@ -192,7 +195,7 @@ class _Rows:
             for row in self.pending:
                 (self.footer if any(map(str.strip, row.cells)) else self.empty).append(row)
         except RowSplitError as error:
-            raise DataError(f"{file}:{error.line}: {error}") from None
+            raise DataError(f"{file}:{error.line}: {error}", code="E36") from None
 
     def _may_end_table(self, cells: list[str]) -> bool:
         """Whether a row is empty, or holds a few words below an empty one or where numbers were."""
@@ -239,7 +242,8 @@ class _Rows:
             hint = f"; this line is separated by {others[0]}, unlike those above"
         return DataError(
             f"{self.lines.file}:{row.line}: ragged rows: {len(row.cells)} values where the first row "
-            f"has {layout.width}{hint}"
+            f"has {layout.width}{hint}",
+            code="E36",
         )
 
     def _others(self) -> list[str]:
@@ -254,28 +258,32 @@ class _Rows:
     def notes(self) -> list[str]:
         """Lines on rows that were left out or changed so far, one per kind."""
         lines = self.lines
-        notes = [
-            f"{_rows(rows)} {what}"
+        footer = f", '{shorten(self.footer[0].cells[0])}'" if self.footer else ""
+        notes: list[str] = [
+            Note("N07", f"{_rows(rows)} {what}")
             for rows, what in (
                 (self.comments, "left out: comments"),
                 (self.headers, "left out: the header again"),
                 (self.kept_empty, "without a value: all missing"),
                 (self.empty, "left out: delimiters without a value at the end of the file"),
-                (self.footer, "left out: text below the table"),
+                (self.footer, f"left out: text below the table{footer}"),
                 (self.longer, "with delimiters at the end, which were left out"),
             )
             if rows
         ]
-        if self.footer:
-            notes[-1 - bool(self.longer)] += f", '{shorten(self.footer[0].cells[0])}'"
         if lines.blank and self.layout.width == 1:
-            notes.append(f"{lines.blank:,} blank lines left out")
+            notes.append(Note("N07", f"{lines.blank:,} blank lines left out"))
         if lines.formulas:
             notes.append(
-                f'in {lines.formulas:,} lines ="…" was read as the text between the quotes'
+                Note(
+                    "N03",
+                    f'in {lines.formulas:,} lines ="…" was read as the text between the quotes',
+                )
             )
         if lines.text.marks:
-            notes.append(f"{lines.text.marks:,} byte order marks within the text were left out")
+            notes.append(
+                Note("N22", f"{lines.text.marks:,} byte order marks within the text were left out")
+            )
         return notes
 
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.file_format import Source
 from nnzoo.errors import DataError, NnzooError, first_line, require
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 # A formula whose result was not stored: the program that wrote the file did not reckon.
 _UNSOLVED = re.compile(
@@ -34,7 +34,9 @@ def excel_as_text(file: Path) -> tuple[Source, list[str]]:
     except NnzooError:
         raise
     except Exception as error:  # what openpyxl raises has no common ground but this
-        raise DataError(f"{file} is not a readable Excel file: {first_line(error)}") from None
+        raise DataError(
+            f"{file} is not a readable Excel file: {first_line(error)}", code="E33"
+        ) from None
     data = _written(file, rows)
 
     def opened() -> BinaryIO:
@@ -53,7 +55,8 @@ def _refuse_large(file: Path) -> None:
             if info.file_size > limit and info.filename.endswith((".xml", ".rels")):
                 raise DataError(
                     f"{file} unpacks to {info.file_size:,} bytes ({shorten(info.filename)}); at most "
-                    f"{limit:,}. Save it as CSV or Parquet"
+                    f"{limit:,}. Save it as CSV or Parquet",
+                    code="E34",
                 )
 
 
@@ -67,7 +70,7 @@ def _read(file: Path) -> tuple[list[list[Any]], list[str]]:
         book = openpyxl.load_workbook(binary, read_only=True, data_only=True, keep_links=False)
         try:
             if not book.worksheets:
-                raise DataError(f"{file} has no sheet of cells")
+                raise DataError(f"{file} has no sheet of cells", code="E37")
             sheet = book.worksheets[0]
             sheet.reset_dimensions()  # what the file says of its size may be wrong
             rows: list[list[Any]] = []
@@ -80,7 +83,8 @@ def _read(file: Path) -> tuple[list[list[Any]], list[str]]:
                 if count > limits.MAX_EXCEL_CELLS:
                     raise DataError(
                         f"{file} has more than {limits.MAX_EXCEL_CELLS:,} cells; save it as CSV or "
-                        "Parquet"
+                        "Parquet",
+                        code="E34",
                     )
                 limits.refuse_columns(file, width, len(rows) + 1)
                 rows.append(list(row[:width]))
@@ -88,15 +92,20 @@ def _read(file: Path) -> tuple[list[list[Any]], list[str]]:
             part = sheet._worksheet_path
         finally:
             book.close()
-    notes = []
+    notes: list[str] = []
     if len(names) > 1:
         shown = ", ".join(names[1:5]) + (", …" if len(names) > 5 else "")
-        notes.append(f"sheet {names[0]} is read, the first of {len(names)} (not read: {shown})")
+        notes.append(
+            Note("N22", f"sheet {names[0]} is read, the first of {len(names)} (not read: {shown})")
+        )
     unsolved = _count_unsolved(file, part.lstrip("/"))
     if unsolved:
         notes.append(
-            f"{unsolved:,} formulas without a stored result count as missing; open and save {file.name} "
-            "in a spreadsheet first"
+            Note(
+                "N22",
+                f"{unsolved:,} formulas without a stored result count as missing; open and save {file.name} "
+                "in a spreadsheet first",
+            )
         )
     return rows, notes
 
@@ -128,7 +137,9 @@ def _written(file: Path, rows: list[list[Any]]) -> bytes:
         cells = [_cell(value, j in timed) for j, value in enumerate(row)]
         writer.writerow(cells + [""] * (width - len(cells)))
         if text.tell() > limits.MAX_CSV_BYTES:
-            raise DataError(f"{file} unpacks to more than {limits.MAX_CSV_BYTES:,} bytes of text")
+            raise DataError(
+                f"{file} unpacks to more than {limits.MAX_CSV_BYTES:,} bytes of text", code="E34"
+            )
     return text.getvalue().encode("utf-8", "replace")
 
 

@@ -119,11 +119,11 @@ def _refuse_format(file: Path, head: bytes, inside: str = "") -> None:
     what = f"{file}{inside}"
     for magic, name, remedy in _REFUSED:
         if _begins(head, magic):
-            raise DataError(f"{what} is {name}, which is not read: {remedy}")
+            raise DataError(f"{what} is {name}, which is not read: {remedy}", code="E32")
     if head[257:262] == b"ustar":
-        raise DataError(f"{what} is a tar archive: {_UNPACK}")
+        raise DataError(f"{what} is a tar archive: {_UNPACK}", code="E32")
     if any(_begins(head, magic) for magic in (b"PAR1", b"ARROW1", b"PK\x03\x04", b"\x1f\x8b")):
-        raise DataError(f"{what} is packed twice: {_UNPACK}")
+        raise DataError(f"{what} is packed twice: {_UNPACK}", code="E32")
 
 
 def _text_in(file: Path, opener: Callable[[], BinaryIO], limit: int, inside: str = "") -> Source:
@@ -145,13 +145,15 @@ def _zipped(file: Path, bounded: bool) -> Source:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise DataError(f"{file} is a damaged zip archive: {first_line(error)}") from None
+        raise DataError(
+            f"{file} is a damaged zip archive: {first_line(error)}", code="E33"
+        ) from None
     names = [info.filename for info in infos]
     if "xl/workbook.xml" in names:
         return Source(file, "excel", lambda: file.open("rb"))
     for part, (name, remedy) in _OFFICE.items():
         if part in names:
-            raise DataError(f"{file} is {name}, which is not read: {remedy}")
+            raise DataError(f"{file} is {name}, which is not read: {remedy}", code="E32")
     members = [
         info
         for info in infos
@@ -160,22 +162,24 @@ def _zipped(file: Path, bounded: bool) -> Source:
         and not info.filename.rsplit("/", 1)[-1].startswith(".")
     ]
     if not members:
-        raise DataError(f"{file} is a zip archive without a file in it")
+        raise DataError(f"{file} is a zip archive without a file in it", code="E37")
     if all(info.filename.endswith(".npy") for info in members):
         raise DataError(
             f"{file} holds NumPy arrays (.npz), which are not read: write them as CSV: "
-            "numpy.savetxt(…, delimiter=',')"
+            "numpy.savetxt(…, delimiter=',')",
+            code="E32",
         )
     if len(members) > 1:
         shown = ", ".join(shorten(info.filename) for info in members[:5])
         raise DataError(
             f"{file} holds {len(members):,} files ({shown}{', …' if len(members) > 5 else ''}); "
-            "unpack it and name one"
+            "unpack it and name one",
+            code="E32",
         )
     member = members[0]
     inside = f" ({shorten(member.filename)})"
     if member.flag_bits & 1:
-        raise DataError(f"{file}{inside} is encrypted: {_UNPACK}")
+        raise DataError(f"{file}{inside} is encrypted: {_UNPACK}", code="E33")
 
     def opener() -> BinaryIO:
         with zipfile.ZipFile(file) as archive:  # stays open as long as its member
@@ -195,12 +199,14 @@ def _refuse_large_directory(file: Path) -> None:
         tail = binary.read()
     end = tail.rfind(b"PK\x05\x06")
     if end < 0 or len(tail) < end + 22:
-        raise DataError(f"{file} is a damaged zip archive: it has no end")
+        raise DataError(f"{file} is a damaged zip archive: it has no end", code="E33")
     entries, directory = struct.unpack("<HI", tail[end + 10 : end + 16])
     if tail.rfind(b"PK\x06\x07", 0, end) == end - 20 or directory > limits.MAX_ZIP_DIRECTORY:
-        raise DataError(f"{file} is a zip archive of very many files or bytes: {_UNPACK}")
+        raise DataError(
+            f"{file} is a zip archive of very many files or bytes: {_UNPACK}", code="E34"
+        )
     if entries > limits.MAX_ZIP_FILES:
-        raise DataError(f"{file} holds {entries:,} files: unpack it and name one")
+        raise DataError(f"{file} holds {entries:,} files: unpack it and name one", code="E32")
 
 
 def _xz() -> lzma.LZMADecompressor:
@@ -261,12 +267,15 @@ class _Bounded(io.RawIOBase):
         try:
             data = self.binary.read(len(buffer))
         except _UNPACK_ERRORS as error:
-            raise DataError(f"{self.file} cannot be unpacked: {first_line(error)}") from None
+            raise DataError(
+                f"{self.file} cannot be unpacked: {first_line(error)}", code="E33"
+            ) from None
         self.count += len(data)
         if self.count > self.limit:
             raise DataError(
                 f"{self.file} unpacks to more than {self.limit:,} bytes; keep fewer rows or "
-                "columns, or save it as Parquet"
+                "columns, or save it as Parquet",
+                code="E34",
             )
         buffer[: len(data)] = data
         return len(data)
@@ -312,4 +321,4 @@ def refuse_other_text(file: Path, lines: list[str]) -> None:
     text = "".join(lines[:20])[:5000].lstrip()
     for pattern, name, remedy in _REFUSED_TEXTS:
         if re.match(pattern, text, re.IGNORECASE):
-            raise DataError(f"{file} is {name}, which is not read: {remedy}")
+            raise DataError(f"{file} is {name}, which is not read: {remedy}", code="E32")

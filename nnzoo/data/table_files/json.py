@@ -9,7 +9,7 @@ from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.file_format import Source
 from nnzoo.data.table_files.text_encoding import TextLines
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -37,7 +37,7 @@ def read_json(source: Source, codec: str) -> tuple[pandas.DataFrame, list[str]]:
     short = 0
     for row, record in enumerate(records):
         if not isinstance(record, dict):
-            raise DataError(f"{source.file}: record {row + 1} is no object; {EXPECTED}")
+            raise DataError(f"{source.file}: record {row + 1} is no object; {EXPECTED}", code="E36")
         short += len(columns) > len(record)
         for name, value in record.items():
             if name not in columns:
@@ -52,7 +52,11 @@ def read_json(source: Source, codec: str) -> tuple[pandas.DataFrame, list[str]]:
     series = [pandas.Series(values, dtype=str) for values in columns.values()]
     frame = pandas.concat(series, axis=1) if series else pandas.DataFrame()
     frame.columns = pandas.Index([str(name) for name in columns])
-    notes = [f"{short:,} records lack keys that others have: missing values"] if short else []
+    notes: list[str] = (
+        [Note("N05", f"{short:,} records lack keys that others have: missing values")]
+        if short
+        else []
+    )
     return frame, notes
 
 
@@ -67,7 +71,8 @@ def _read(source: Source, codec: str) -> Any:
             if size > limits.MAX_JSON:
                 raise DataError(
                     f"{source.file} has more than {limits.MAX_JSON:,} characters of JSON; save it as CSV "
-                    "or Parquet"
+                    "or Parquet",
+                    code="E34",
                 )
             kept.append(line)
     finally:
@@ -76,7 +81,7 @@ def _read(source: Source, codec: str) -> Any:
     try:
         return json.loads("".join(kept), **exact)
     except RecursionError:
-        raise DataError(f"{source.file} is nested too deep; {EXPECTED}") from None
+        raise DataError(f"{source.file} is nested too deep; {EXPECTED}", code="E34") from None
     except json.JSONDecodeError as error:
         first_error = error
     records = []
@@ -87,10 +92,10 @@ def _read(source: Source, codec: str) -> Any:
             except (json.JSONDecodeError, RecursionError):
                 if number > 1 and records:
                     raise DataError(
-                        f"{source.file}:{number}: not a JSON record; {EXPECTED}"
+                        f"{source.file}:{number}: not a JSON record; {EXPECTED}", code="E36"
                     ) from None
                 raise DataError(
-                    f"{source.file}:{first_error.lineno}: not JSON: {first_error.msg}"
+                    f"{source.file}:{first_error.lineno}: not JSON: {first_error.msg}", code="E36"
                 ) from None
     return records
 
@@ -125,7 +130,7 @@ def _records(source: Source, value: Any) -> list[Any]:
         ):
             return _zipped(source, names, rows)
     if not isinstance(value, list):
-        raise DataError(f"{source.file}: {EXPECTED}")
+        raise DataError(f"{source.file}: {EXPECTED}", code="E36")
     return value
 
 
@@ -134,7 +139,7 @@ def _zipped(source: Source, names: list[Any], rows: Any) -> list[dict[str, Any]]
     for i, row in enumerate(rows):
         if len(row) != len(names):
             raise DataError(
-                f"{source.file}: record {i + 1} has {len(row)} values, not {len(names)}"
+                f"{source.file}: record {i + 1} has {len(row)} values, not {len(names)}", code="E36"
             )
         records.append({str(name): value for name, value in zip(names, row, strict=True)})
     return records
@@ -147,5 +152,6 @@ def _text(source: Source, name: str, row: int, value: Any) -> str | None:
         return str(value)
     raise DataError(
         f"{source.file}: '{shorten(name)}' of record {row + 1} holds several values; {EXPECTED}, each "
-        "with one value a key: pandas.json_normalize makes such a table"
+        "with one value a key: pandas.json_normalize makes such a table",
+        code="E36",
     )

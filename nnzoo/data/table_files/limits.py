@@ -26,19 +26,23 @@ def refuse_unpacked(file: Path, size: int) -> None:
     if size > MAX_PARQUET_BYTES:
         raise DataError(
             f"{file} unpacks to {size:,} bytes; at most {MAX_PARQUET_BYTES:,}. Keep fewer rows or "
-            "columns"
+            "columns",
+            code="E34",
         )
 
 
 def refuse_columns(file: Path, columns: int, line: int | None = None) -> None:
     if columns > MAX_COLUMNS:
         where = "" if line is None else f":{line}"
-        raise DataError(f"{file}{where}: {columns:,} columns; at most {MAX_COLUMNS:,} are read")
+        raise DataError(
+            f"{file}{where}: {columns:,} columns; at most {MAX_COLUMNS:,} are read", code="E34"
+        )
 
 
 def refuse_cells(file: Path, rows: int, columns: int) -> None:
     if rows * columns > MAX_CELLS:
         raise DataError(
             f"{file} has {rows:,} rows of {columns:,} columns; at most {MAX_CELLS:,} values are "
-            "read. Keep fewer rows or columns"
+            "read. Keep fewer rows or columns",
+            code="E34",
         )

@@ -56,7 +56,9 @@ def read_pages(file: Path, metadata: Any, columns: list[int]) -> dict[int, Colum
                 while start < end:
                     pages += 1
                     if pages > MAX_PAGES:
-                        raise DataError(f"{file} has more than {MAX_PAGES:,} pages; write it anew")
+                        raise DataError(
+                            f"{file} has more than {MAX_PAGES:,} pages; write it anew", code="E34"
+                        )
                     start = _add_page(binary, start, sizes[i])
                 limits.refuse_unpacked(file, sum(column.unpacked for column in sizes.values()))
     return sizes
@@ -169,7 +171,9 @@ def read_parquet(file: Path) -> TypedTable:
     except DataError:
         raise
     except Exception as error:  # pyarrow's errors have no common ground but this
-        raise DataError(f"{file} is not a readable Parquet file: {first_line(error)}") from None
+        raise DataError(
+            f"{file} is not a readable Parquet file: {first_line(error)}", code="E33"
+        ) from None
 
 
 def _read(file: Path) -> TypedTable:

@@ -9,7 +9,7 @@ from nnzoo.config.data_options import CsvOptions, FileOptions, SeriesOptions
 from nnzoo.data.columns.roles import ROLE_KEYS, ROLE_WORDS, role_columns
 from nnzoo.data.columns.values import ValueOptions, column_name, describe_number
 from nnzoo.errors import ConfigError, ConfigIssue, DataError
-from nnzoo.text import shorten
+from nnzoo.text import labeled, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -53,7 +53,7 @@ def description(data: FileOptions) -> list[str]:
     return [
         f"{data.path}: {rows}, {len(frame.columns):,} columns",
         *_table_lines(columns, roles),
-        *(f"note: {' '.join(note.split())}" for note in notes),
+        *(f"note: {' '.join(labeled(note).split())}" for note in notes),
     ]
 
 
@@ -82,7 +82,7 @@ def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[ConfigIssue]
         try:
             roles[column_name(frame, column, ROLE_KEYS[role])] = ROLE_WORDS[role]
         except DataError as error:
-            issues.append(ConfigIssue("", ROLE_KEYS[role], str(error)))
+            issues.append(ConfigIssue("", ROLE_KEYS[role], str(error), code=error.code))
     for key, word in words.items():
         value = getattr(data, key, None)
         if value is None or (key == "covariates" and isinstance(value, str)):
@@ -92,7 +92,7 @@ def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[ConfigIssue]
             try:
                 roles[column_name(frame, column, path)] = word
             except DataError as error:
-                issues.append(ConfigIssue("", path, str(error)))
+                issues.append(ConfigIssue("", path, str(error), code=error.code))
     return roles
 
 

@@ -29,13 +29,13 @@ from nnzoo.data.table_files.text_encoding import (
     read_head,
 )
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 if TYPE_CHECKING:
     import pandas
 
 
-QUOTES_NOTE = "quotes are read as they are: they do not enclose values"
+QUOTES_NOTE = Note("N03", "quotes are read as they are: they do not enclose values")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ def read_with_fallback_encoding(
             raise
         guessed = replace(options, encoding=error.suggested)
         table = read_table(path, guessed)
-        note = f"not UTF-8: read as {error.suggested}, which is a guess (data.encoding)"
+        note = Note(
+            "N02", f"not UTF-8: read as {error.suggested}, which is a guess (data.encoding)"
+        )
         return replace(table, notes=[note, *table.notes]), guessed
 
 
@@ -142,10 +144,10 @@ def _read_chunks(file: Path, options: ReadOptions, key: str, bounded: bool) -> I
     import pandas
 
     if file.is_dir():
-        raise DataError.at(key, f"{file} is a folder, not a file")
+        raise DataError.at(key, f"{file} is a folder, not a file", code="E30")
     if not file.is_file():  # a pipe would wait for ever, and a device has no end
         what = "not a regular file:" if file.exists() else "no file"
-        raise DataError.at(key, f"{what} {file}")
+        raise DataError.at(key, f"{what} {file}", code="E30")
     try:
         source = find_source(file, bounded)
         if source.format in ("parquet", "arrow"):
@@ -181,7 +183,7 @@ def _read_chunks(file: Path, options: ReadOptions, key: str, bounded: bool) -> I
             yield Table(frame, named, notes + new)
             notes = []
     except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+        raise DataError(f"cannot read {file}: {error.strerror or error}", code="E31") from None
 
 
 def _has_raw_quotes(source: Source, codec: str) -> bool:
@@ -191,13 +193,14 @@ def _has_raw_quotes(source: Source, codec: str) -> bool:
 
 def _check_columns(file: Path, frame: pandas.DataFrame) -> None:
     if not len(frame):
-        raise DataError(f"{file} has no rows")
+        raise DataError(f"{file} has no rows", code="E37")
     longest = max(map(len, frame.columns), default=0)
     if longest > limits.MAX_NAME:
         raise DataError.at(
             "data.header",
             f"{file}: a column's name has {longest:,} characters; at most {limits.MAX_NAME:,}. Is "
             "the first row data (data.header: false)?",
+            code="E34",
         )
 
 
@@ -261,11 +264,13 @@ def without_stray_rows(
     texts = [not pandas.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
     top = _count_above(frame) if named and all(texts) else 0
     end = _count_below(frame) if below else 0
-    notes = []
+    notes: list[str] = []
     for where, rows in (("above", range(top)), ("below", range(len(frame) - end, len(frame)))):
         if rows:
             shown = ", ".join(f"{frame.index[i] + 1} ({_shown(frame, i)})" for i in rows)
-            notes.append(f"left out {where} the data: data row{'s' * (len(rows) > 1)} {shown}")
+            notes.append(
+                Note("N07", f"left out {where} the data: data row{'s' * (len(rows) > 1)} {shown}")
+            )
     return (frame.iloc[top : len(frame) - end] if notes else frame), notes
 
 

@@ -34,6 +34,7 @@ class EncodingError(DataError):
     suggested: one in which it can be read, whether or not it is the right one; None if there is none.
     """
 
+    code = "E35"
     suggested: str | None = None
 
 
@@ -56,7 +57,7 @@ def find_encoding(source: Source, encoding: str) -> tuple[str, list[str]]:
         if zeros.count(0) >= 0.7 * len(zeros) and others.count(0) == 0:
             return codec, [f"read as {codec.upper()} by its zero bytes (data.encoding)"]
     raise DataError(
-        f"{source.file} is not a text file (it holds zero bytes); expected CSV in UTF-8"
+        f"{source.file} is not a text file (it holds zero bytes); expected CSV in UTF-8", code="E32"
     )
 
 
@@ -86,7 +87,9 @@ class TextLines:
                 return
             self.number += 1
             if "\0" in line:
-                raise DataError(f"{self.source.file}:{self.number}: a zero character; not text")
+                raise DataError(
+                    f"{self.source.file}:{self.number}: a zero character; not text", code="E32"
+                )
             if "\ufeff" in line:
                 self.marks += line.count("\ufeff") - (self.number == 1 and line[0] == "\ufeff")
                 line = line.replace("\ufeff", "")
@@ -136,7 +139,7 @@ def _wrong_encoding(source: Source, codec: str) -> EncodingError:
             line += count
             before += len(data)
             if not data:
-                return EncodingError(f"{source.file} changed while it was read")
+                return EncodingError(f"{source.file} changed while it was read", code="E31")
 
 
 def _line_ends(text: str, return_before: bool) -> tuple[int, bool]:

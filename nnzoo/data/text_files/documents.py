@@ -72,11 +72,14 @@ def check_length(text: str, place: str, total: int = 0) -> int:
             "data.path",
             f"{place} has {len(text):,} characters; a text may have {MAX_CHARACTERS:,}. Cut it into parts, or leave "
             "it out",
+            code="E34",
         )
     total += len(text)
     if total > MAX_TOTAL:
         raise DataError.at(
-            "data.path", f"{place}: more than {MAX_TOTAL:,} characters up to here; keep fewer texts"
+            "data.path",
+            f"{place}: more than {MAX_TOTAL:,} characters up to here; keep fewer texts",
+            code="E34",
         )
     return total
 
@@ -98,6 +101,7 @@ def check_lines(path: str) -> None:
                     "data.path",
                     f"{path}:{number}: a line of more than {MAX_CHARACTERS:,} bytes; a text may have as many characters. "
                     "Cut it into parts, or leave it out",
+                    code="E34",
                 )
             if first >= 0:
                 number += block.count(b"\n")
@@ -110,12 +114,13 @@ def read_text_file(path: str, encoding: str = "auto") -> str:
         with open(path, "rb") as file:
             content = file.read(4 * MAX_CHARACTERS + 1)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+        raise DataError(f"cannot read {path}: {error.strerror or error}", code="E31") from None
     if len(content) > 4 * MAX_CHARACTERS:
         raise DataError.at(
             "data.path",
             f"{path} has more than {4 * MAX_CHARACTERS:,} bytes; a document may have {MAX_CHARACTERS:,} characters. "
             "Cut it into parts, or leave it out",
+            code="E34",
         )
     return decode_text(content, path, encoding)
 
@@ -136,10 +141,11 @@ def decode_text(content: bytes, path: str, encoding: str = "auto") -> str:
         raise DataError.at(
             "data.encoding",
             f"{path}: not {'UTF-8' if codec == 'utf-8' else codec} text (byte {place:,}){hint * (encoding == 'auto')}",
+            code="E35",
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}:{line}: a zero character; not text")
+        raise DataError(f"{path}:{line}: a zero character; not text", code="E32")
     check_length(text, path)
     return text.replace("\r\n", "\n")
 

@@ -14,7 +14,7 @@ from nnzoo.data.table_files.file_format import find_source
 from nnzoo.data.table_files.text_encoding import TextLines, find_encoding
 from nnzoo.data.text_files.documents import Documents, check_length, read_text_file
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, shorten
+from nnzoo.text import Note, list_some, plural, shorten
 
 TEXTS = re.compile(r"(?i)\.(txt|text)$")
 UNLABELLED = frozenset({"unsup", "unsupervised", "unlabelled", "unlabeled"})
@@ -49,9 +49,10 @@ def plan_folder(root: str) -> TextPlan:
             "data.path",
             f"{root} has {what}; expected a folder per class with a .txt per document, or a .txt per class with a "
             "line per document",
+            code="E50",
         )
     if top is not tree:
-        notes.append(f"the documents are in {os.path.relpath(top.path, root)}/")
+        notes.append(Note("N16", f"the documents are in {os.path.relpath(top.path, root)}/"))
     parts = parts_of(list(top.folders))
     if "train" not in parts.values():
         files, by_line = _classes(top, root, notes)
@@ -59,20 +60,29 @@ def plan_folder(root: str) -> TextPlan:
     classes: dict[str, tuple[list[tuple[str, str]], bool]] = {}
     for name, folder in top.folders.items():
         if name not in parts:
-            notes.append(f"left out: {folder.path}/, which is neither train, val nor test")
+            notes.append(
+                Note("N17", f"left out: {folder.path}/, which is neither train, val nor test")
+            )
         elif parts[name] in classes:
-            raise DataError.at("data.path", f"{root} has two folders for the {parts[name]} part")
+            raise DataError.at(
+                "data.path", f"{root} has two folders for the {parts[name]} part", code="E50"
+            )
         else:
             classes[parts[name]] = _classes(folder, root, notes)
     if top.tables:
         notes.append(
-            f"left out: {plural(len(top.tables), 'file')} beside the parts ({list_some(top.tables)})"
+            Note(
+                "N17",
+                f"left out: {plural(len(top.tables), 'file')} beside the parts ({list_some(top.tables)})",
+            )
         )
     by_line = classes["train"][1]
     odd = [part for part, (_, lines) in classes.items() if lines != by_line]
     if odd:
         raise DataError.at(
-            "data.path", f"{root}: the {odd[0]} part has another form than the training part"
+            "data.path",
+            f"{root}: the {odd[0]} part has another form than the training part",
+            code="E50",
         )
     ordered = [part for part in ("train", "val", "test") if part in classes]
     return TextPlan({part: classes[part][0] for part in ordered}, by_line, notes)
@@ -85,12 +95,14 @@ def _classes(folder: Tree, root: str, notes: list[str]) -> tuple[list[tuple[str,
     if folder.tables:
         names = list_some([os.path.relpath(file, root) for file in folder.tables])
         count = plural(len(folder.tables), "file")
-        notes.append(f"left out: {count} beside the class folders ({names})")
+        notes.append(Note("N17", f"left out: {count} beside the class folders ({names})"))
     folders = dict(folder.folders)
     for name in [name for name in folders if same_name(name).casefold() in UNLABELLED]:
         if len(folders) > 2:  # else it may be a class
             count = plural(len(list(folders.pop(name).walk())), "document")
-            notes.append(f"left out: {count} in folders named {name}, which is no class")
+            notes.append(
+                Note("N17", f"left out: {count} in folders named {name}, which is no class")
+            )
     files = [(file, same_name(name)) for name, below in folders.items() for file in below.walk()]
     return files, False
 
@@ -125,9 +137,9 @@ def _read_part(root: str, files: list[tuple[str, str]], by_line: bool, encoding:
         documents.names.extend(shorten(id_, 120) for id_ in ids)
         documents.targets.extend([label] * len(texts))
     if blank:
-        documents.notes.append(f"{plural(blank, 'blank line')} left out")
+        documents.notes.append(Note("N07", f"{plural(blank, 'blank line')} left out"))
     if not documents.texts:
-        raise DataError.at("data.path", f"{root} has no texts: its files are empty")
+        raise DataError.at("data.path", f"{root} has no texts: its files are empty", code="E37")
     return documents
 
 
@@ -159,7 +171,7 @@ def iter_lines(file: str, encoding: str = "auto") -> Iterator[tuple[int, str]]:
     try:
         source = find_source(Path(file), bounded=False)
         if source.format != "text":
-            raise DataError(f"{file} is not a text file")
+            raise DataError(f"{file} is not a text file", code="E32")
         codec, _ = find_encoding(source, encoding)
         lines = TextLines(source, codec)
         try:
@@ -168,4 +180,4 @@ def iter_lines(file: str, encoding: str = "auto") -> Iterator[tuple[int, str]]:
         finally:
             lines.close()
     except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+        raise DataError(f"cannot read {file}: {error.strerror or error}", code="E31") from None

@@ -16,7 +16,7 @@ from nnzoo.data.recording_files.columns import named_target
 from nnzoo.data.table_files.table_io import ReadOptions, Table, read_table
 from nnzoo.data.text_files.documents import Documents, check_length, check_lines
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, quoted_name, shorten
+from nnzoo.text import Note, list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -73,7 +73,10 @@ def texts_of_table(
     others = [quoted_name(name) for name in frame.columns if name not in used]
     if others:
         notes.append(
-            f"not used: {list_some(others, 6, counted=True)}; the network reads '{shorten(text)}' alone"
+            Note(
+                "N09",
+                f"not used: {list_some(others, 6, counted=True)}; the network reads '{shorten(text)}' alone",
+            )
         )
     options = target_options(data, path)
     frame, gaps = without_target_gaps(frame, target, options.task, options, path)
@@ -122,7 +125,7 @@ def text_column(
     if target is not None or len(lengths) > 1:
         lengths.pop(named, None)
     if not lengths:
-        raise DataError.at("data.text", f"{path} has no column of text")
+        raise DataError.at("data.text", f"{path} has no column of text", code="E51")
     return max(lengths, key=lambda name: lengths[name])
 
 
@@ -165,12 +168,13 @@ def find_target(frame: pandas.DataFrame, text: str, path: str) -> str:
         return others[0]
     if not others:
         raise DataError.at(
-            "data.target", f"{path} has one column, '{shorten(text)}', and no target"
+            "data.target", f"{path} has one column, '{shorten(text)}', and no target", code="E40"
         )
     shown = list_some([quoted_name(name) for name in others], 6, counted=True)
     raise DataError.at(
         "data.target",
         f"{path}: which of {plural(len(others), 'column')} is the target ({shown})? Name it (data.target)",
+        code="E40",
     )
 
 

@@ -18,7 +18,7 @@ from nnzoo.data.timestamps.frequency import (
 from nnzoo.data.timestamps.index import TimeFormat
 from nnzoo.data.timestamps.numeric import TimeColumns
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, shorten
+from nnzoo.text import Note, list_some, plural, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -89,7 +89,7 @@ class TimeAxis:
         if self.issues:
             more = f" (and {len(self.issues) - 1} more)" * (len(self.issues) > 1)
             key = "data.group" if "(data.group)" in self.issues[0] else "data.time"
-            raise DataError.at(key, self.issues[0] + more)
+            raise DataError.at(key, self.issues[0] + more, code="E45")
 
     def without_missing(
         self, missing: Array, targets: Sequence[str], frame: pandas.DataFrame, source: str
@@ -111,7 +111,9 @@ class TimeAxis:
                 ends += np.setdiff1d(rows, between).tolist()
         columns = " and ".join(f"'{shorten(name)}'" for name in targets)
         if not series:
-            raise DataError.at("data.target", f"{source}: no row has a value of {columns}")
+            raise DataError.at(
+                "data.target", f"{source}: no row has a value of {columns}", code="E40"
+            )
         empty = [name for name in self.series if name not in series]
         if not (ends or inside or empty):
             return self
@@ -124,8 +126,11 @@ class TimeAxis:
             notes += [] if self.time.kind == "words" else spacing.notes()
             axis = replace(axis, spacing=spacing, notes=notes)
         notes = [
-            f"left out {where}: {plural(len(rows), 'row')} without a value of {columns}, first data "
-            f"row {data_row(frame, min(rows))}{consequence}"
+            Note(
+                "N07",
+                f"left out {where}: {plural(len(rows), 'row')} without a value of {columns}, first data "
+                f"row {data_row(frame, min(rows))}{consequence}",
+            )
             for where, rows, consequence in (
                 ("at the ends", ends, ""),
                 ("inside the series", inside, "; their neighbours count as consecutive steps"),
@@ -134,8 +139,11 @@ class TimeAxis:
         ]
         if empty:
             notes.append(
-                f"left out: {len(empty):,} of {len(self.series):,} series without a value of "
-                f"{columns} ({list_some([shorten(name) for name in empty])})"
+                Note(
+                    "N07",
+                    f"left out: {len(empty):,} of {len(self.series):,} series without a value of "
+                    f"{columns} ({list_some([shorten(name) for name in empty])})",
+                )
             )
         return replace(axis, notes=[*axis.notes, *notes])
 

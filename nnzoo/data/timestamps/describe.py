@@ -21,7 +21,7 @@ from nnzoo.data.timestamps.frequency import (
 )
 from nnzoo.data.timestamps.numeric import TimeColumns, is_time_name, plain_numbers
 from nnzoo.data.timestamps.time_columns import find_time, named_time
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -74,7 +74,7 @@ def describe_time(
     axis = _in_order(axis, frame, options)
     if axis.disordered and options.time is None and time.times.dtype.kind == "f":
         # Numbers that were only taken for the time by their name.
-        note = f"column {time.name} is not taken for the time: it is not in order"
+        note = Note("N12", f"column {time.name} is not taken for the time: it is not in order")
         return TimeAxis(series, None, None, [note], [])
     return axis
 
@@ -96,11 +96,14 @@ def _valid_rows(
         rows = ", ".join(f"{data_row(frame, int(i))} ({_shown(time, int(i))})" for i in tail[:3])
         more = ", …" if len(tail) > 3 else ""
         notes.append(
-            f"left out below the last {_noun(time)}: data row{'s' * (len(tail) > 1)} {rows}{more}"
+            Note(
+                "N07",
+                f"left out below the last {_noun(time)}: data row{'s' * (len(tail) > 1)} {rows}{more}",
+            )
         )
         missing = missing & (np.arange(len(frame)) <= last)
     if missing[0] and time.wrong[0] and not time.nearly[0] and not _has_number(frame, time, 0):
-        notes.append(f"left out above the data: data row 1 ({_shown(time, 0)})")
+        notes.append(Note("N07", f"left out above the data: data row 1 ({_shown(time, 0)})"))
         missing = missing & (np.arange(len(frame)) > 0)
     if missing.any():
         i = int(missing.argmax())
@@ -134,7 +137,7 @@ def _sorted(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> 
     if all(count_decreases(v[::-1]) == len(clocks_set_back(v[::-1])) for v in times.values()):
         # Reversed, so that rows of the same time keep their order in time, too.
         series = {name: rows[::-1] for name, rows in axis.series.items()}
-        note = "the newest rows come first: they are read in reverse"
+        note = Note("N13", "the newest rows come first: they are read in reverse")
     elif all(count == len(clocks_set_back(times[name])) for name, count in unsorted.items()):
         return axis
     elif (reason := why_not_sorted(list(times.values()))) is None:
@@ -142,9 +145,10 @@ def _sorted(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> 
             name: rows[np.argsort(times[name], kind="stable")] for name, rows in axis.series.items()
         }
         count = sum(unsorted.values())
-        note = (
+        note = Note(
+            "N13",
             f"{count:,} row{'s are' if count > 1 else ' is'} earlier than the row before: the file is "
-            f"sorted by {axis.time.name}"
+            f"sorted by {axis.time.name}",
         )
     else:
         name = next(name for name, count in unsorted.items() if count)
@@ -165,8 +169,11 @@ def _spaced(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> 
     ]
     if set_back:
         notes.append(
-            f"the clock is set back by an hour at {_shown(time, set_back[0])} (data row "
-            f"{data_row(frame, set_back[0])}): the rows keep the order of the file"
+            Note(
+                "N13",
+                f"the clock is set back by an hour at {_shown(time, set_back[0])} (data row "
+                f"{data_row(frame, set_back[0])}): the rows keep the order of the file",
+            )
         )
     repeated = sum(int((values[1:] == values[:-1]).sum()) for values in times.values())
     if repeated:
@@ -181,7 +188,9 @@ def _spaced(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> 
             count = repeated - 1
             others = f" and {count:,} other{'s' * (count > 1)}" if count else ""
             verb = "come" if repeated > 1 else "comes"
-            notes.append(f"{text}{others} {verb} more than once: equal times count as steps")
+            notes.append(
+                Note("N13", f"{text}{others} {verb} more than once: equal times count as steps")
+            )
     notes += [] if time.kind == "words" else spacing.notes()
     disordered = len(issues) > len(axis.issues)
     return replace(axis, spacing=spacing, notes=notes, issues=issues, disordered=disordered)
@@ -248,9 +257,10 @@ def time_note(frame: pandas.DataFrame, exclude: Sequence[str] = ()) -> str | Non
         if time is None or time.missing.mean() > 1 - MIN_KNOWN:
             continue
         if ordered_fraction(time.times) >= IN_ORDER:
-            return (
+            return Note(
+                "W46",
                 f"random split, though the rows are in order of {time.name}: training rows come later than "
-                "some that test (nnzoo init --series for a forecast)"
+                "some that test (nnzoo init --series for a forecast)",
             )
     return None
 

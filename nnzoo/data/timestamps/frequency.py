@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from nnzoo.text import Note
+
 Array = np.ndarray[Any, Any]
 
 MICROSECONDS = 1_000_000
@@ -205,15 +207,15 @@ class Spacing:
     def differ(self) -> str:
         """A message that distances differ, with their range."""
         low, high = _distance_text(self.shortest), _distance_text(self.longest)
-        return f"distances between neighbours differ, from {low} to {high}"
+        return Note("N14", f"distances between neighbours differ, from {low} to {high}")
 
     def notes(self) -> list[str]:
         """Gaps, and distances that differ, in a line each."""
         if self.shortest is None:
             return []
         if self.frequency is None:
-            return [f"{self.differ()}; they count as equal steps"]
-        one, notes = self.frequency.distance(), []
+            return [Note("N14", f"{self.differ()}; they count as equal steps")]
+        one, notes = self.frequency.distance(), list[str]()
         if self.missing:
             total = self.missing + self.steps + self.series
             fraction = self.missing / total
@@ -221,13 +223,19 @@ class Spacing:
             far = f"{self.gaps:,} step{'s' * (self.gaps > 1)} between neighbours "
             far += f"{'are' if self.gaps > 1 else 'is'} longer than {one}"
             notes.append(
-                f"{percent} of the {self.frequency.name(2)} are missing ({self.missing:,} of "
-                f"{total:,}): {far}, and count{'s' * (self.gaps == 1)} as neighbours"
+                Note(
+                    "N14",
+                    f"{percent} of the {self.frequency.name(2)} are missing ({self.missing:,} of "
+                    f"{total:,}): {far}, and count{'s' * (self.gaps == 1)} as neighbours",
+                )
             )
         if self.off:
             notes.append(
-                f"{self.off:,} of {self.steps:,} distances between neighbours are not {one}; "
-                "they count as equal steps"
+                Note(
+                    "N14",
+                    f"{self.off:,} of {self.steps:,} distances between neighbours are not {one}; "
+                    "they count as equal steps",
+                )
             )
         return notes
 

@@ -13,7 +13,7 @@ from nnzoo.data.columns.description import describe_columns, format_notes, gap_n
 from nnzoo.data.columns.values import ValueOptions, looks_numeric, parse_numbers, refuse_huge
 from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import Note, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -58,7 +58,9 @@ def read_columns(
         if name in described and described[name].numbers:
             description = described[name]
             if description.problem:
-                raise DataError.at(key, f"{source}: the {role} '{name}' has {description.problem}")
+                raise DataError.at(
+                    key, f"{source}: the {role} '{name}' has {description.problem}", code="E39"
+                )
             spec = replace(spec, format=description.format)
         values, unread = parse_numbers(column, spec.format)
         if unread.any():
@@ -67,6 +69,7 @@ def read_columns(
                 key,
                 f"{source}: the {role} '{name}' should be a number, but data row "
                 f"{frame.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
+                code="E39",
             )
         refuse_huge(column, values, source)
         read.values[:, i] = values
@@ -75,10 +78,13 @@ def read_columns(
             known = values[~np.isnan(values)]
             if role == "target" and len(known) > 1 and (known == known[0]).all():
                 read.notes.append(
-                    f"the target '{shorten(name)}' is {known[0]:g} in all rows: there is nothing to learn"
+                    Note(
+                        "W44",
+                        f"the target '{shorten(name)}' is {known[0]:g} in all rows: there is nothing to learn",
+                    )
                 )
             remarks = described[name].remarks if name in described else sentinel_notes(values)
-            read.notes += [f"'{shorten(name)}': {remark}" for remark in remarks]
+            read.notes += [Note("N04", f"'{shorten(name)}': {remark}") for remark in remarks]
     read.notes[:0] = [*format_notes(list(described.values())), *gap_notes(list(described.values()))]
     return read
 
@@ -93,7 +99,7 @@ def first_complete_steps(
         for name, values in series.items()
     }
     starts = {name: n if 2 * n <= len(series[name]) else 0 for name, n in starts.items()}
-    notes = []
+    notes: list[str] = []
     for i, spec in enumerate(specs):
         cut = [name for name, start in starts.items() if start and np.isnan(series[name][0, i])]
         if cut:
@@ -101,8 +107,11 @@ def first_complete_steps(
             rows = sum(starts[name] for name in cut)
             where = f" of {len(cut):,} series" if len(series) > 1 else ""
             notes.append(
-                f"covariate '{spec.name}' is missing in the first {missing:,} rows{where}: the "
-                f"{rows:,} rows up to the first with all values are left out"
+                Note(
+                    "N07",
+                    f"covariate '{spec.name}' is missing in the first {missing:,} rows{where}: the "
+                    f"{rows:,} rows up to the first with all values are left out",
+                )
             )
     return starts, notes
 
@@ -117,7 +126,7 @@ def fill_gaps(
     A later value is never used: that would be a look into the future. Raises DataError for a
     column without a value to train on.
     """
-    notes = []
+    notes: list[str] = []
     for i, spec in enumerate(specs):
         columns = [values[:, i] for values in series.values()]
         if not any(np.isnan(column).any() for column in columns):
@@ -133,6 +142,7 @@ def fill_gaps(
                     "data.covariates",
                     f"{source}: the covariate '{spec.name}' has no value in the training time "
                     "steps; leave it out (data.covariates)",
+                    code="E42",
                 )
             spec = specs[i] = replace(spec, fill=float(seen.mean()))
         missing, longest = 0, 0
@@ -149,8 +159,11 @@ def fill_gaps(
             parts.append(f"{missing - leading:,} keep the last value before ({steps} long)")
         total = sum(map(len, columns))
         notes.append(
-            f"covariate '{spec.name}' is missing in {missing:,} of {total:,} rows: "
-            + "; ".join(parts)
+            Note(
+                "N06",
+                f"covariate '{spec.name}' is missing in {missing:,} of {total:,} rows: "
+                + "; ".join(parts),
+            )
         )
     return notes
 

@@ -13,6 +13,7 @@ from nnzoo.data.columns.values import looks_numeric, to_numbers, to_text
 from nnzoo.data.timestamps.date_formats import plain
 from nnzoo.data.timestamps.frequency import DAY, MICROSECONDS, describe_spacing
 from nnzoo.data.timestamps.parse import MIN_DATES, compose_days
+from nnzoo.text import Note
 
 if TYPE_CHECKING:
     import pandas
@@ -171,7 +172,7 @@ class _Numbers:
         name = str(self.column.name)
         text = to_text(self.column).to_numpy(dtype=object)
         wrong = self.column.notna().to_numpy() & ~self.known
-        notes = [f"column '{name}' is read as {note}"] if note else []
+        notes: list[str] = [Note("N12", f"column '{name}' is read as {note}")] if note else []
         return TimeColumns([name], times, text, wrong, wrong & False, kind, None, notes)
 
 
@@ -230,8 +231,8 @@ def _spreadsheet_days(numbers: _Numbers) -> TimeColumns | None:
     if not (numbers.whole and numbers.name in _DATES and in_range and numbers.steps >= 0.5):
         return None
     times = (numbers.integers(numbers.values) + _EXCEL_EPOCH).astype("M8[D]")
-    note = "days as spreadsheets count them, from 1900"
-    return numbers.time_columns(numbers.as_dates(times), "dates", note)
+    meaning = "days as spreadsheets count them, from 1900"
+    return numbers.time_columns(numbers.as_dates(times), "dates", meaning)
 
 
 def _years(numbers: _Numbers) -> TimeColumns | None:
@@ -324,9 +325,10 @@ def words_in_order(column: pandas.Series, named: bool = False) -> TimeColumns | 
     if keys != sorted(keys):
         return None
     nowhere = np.zeros(len(column), bool)
-    note = (
+    note = Note(
+        "N12",
         f"'{text.iloc[0]}' in column '{column.name}' is no date that is known (data.date_format); "
-        "its rows are in order, and are taken for equal steps"
+        "its rows are in order, and are taken for equal steps",
     )
     return TimeColumns(
         [str(column.name)],

@@ -13,6 +13,7 @@ from nnzoo.data.columns.values import looks_numeric, to_text
 from nnzoo.data.timestamps.date_formats import FORMS, MONTHS, WEEKDAYS, ZONES, plain
 from nnzoo.data.timestamps.frequency import describe_spacing
 from nnzoo.errors import DataError
+from nnzoo.text import Note
 
 if TYPE_CHECKING:
     import pandas
@@ -103,7 +104,7 @@ def _strptime(texts: list[str], date_format: str) -> Dates:
             pandas.Series(texts, dtype=object), format=date_format, errors="coerce", utc=True
         )
     except ValueError as error:
-        raise DataError.at("data.date_format", f"'{date_format}': {error}") from None
+        raise DataError.at("data.date_format", f"'{date_format}': {error}", code="E45") from None
     times = dates.dt.tz_localize(None).to_numpy().astype("M8[us]")
     shaped = np.array([any(letter.isdigit() for letter in text) for text in texts])
     return Dates(times, np.isnat(times), shaped)
@@ -140,8 +141,11 @@ def _read_texts(texts: list[str], date_format: str) -> Dates:
         if len(written) < len(offsets):
             same = False
             notes.append(
-                f"{len(offsets) - len(written):,} of {len(offsets):,} dates have no offset from UTC "
-                "and are read as UTC"
+                Note(
+                    "N12",
+                    f"{len(offsets) - len(written):,} of {len(offsets):,} dates have no offset from UTC "
+                    "and are read as UTC",
+                )
             )
         if not same:
             shift = np.nan_to_num(parsed.offsets) * 60e6
@@ -268,15 +272,18 @@ def _ordered(
         # Dots are the sign of day.month.year; slashes and dashes are read as pandas does.
         preferred = "day first" if parsed.separator == "." else "month first"
         chosen = preferred if preferred in winners else winners[0]
-        notes = []
+        notes: list[str] = []
         if different.any():
             i = int(different.argmax())
             other = next(order for order in open_ if order != chosen)
             why = "by their equal distances" if len(winners) == 1 else "a guess"
             key = {"day first": "day_first", "month first": "month_first"}.get(other, "%y-%m-%d")
             notes.append(
-                f"dates are read {chosen} ({why}): '{texts[i]}' is {read[chosen][i]}; "
-                f"data.date_format: {key} reads them {other}"
+                Note(
+                    "N12",
+                    f"dates are read {chosen} ({why}): '{texts[i]}' is {read[chosen][i]}; "
+                    f"data.date_format: {key} reads them {other}",
+                )
             )
     else:
         chosen, notes = open_[0], []
@@ -326,7 +333,8 @@ def _two_digits(days: Array) -> str:
         return ""
     first, last = years.min(), years.max()
     span = f"{first}" if first == last else f"{first} to {last}"
-    return f"two-digit years are read as {span} (00 to {PIVOT - 1} as 20.., {PIVOT} to 99 as 19..)"
+    how = f"00 to {PIVOT - 1} as 20.., {PIVOT} to 99 as 19.."
+    return Note("N12", f"two-digit years are read as {span} ({how})")
 
 
 def _offset_text(minutes: float) -> str:

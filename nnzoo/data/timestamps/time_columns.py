@@ -24,6 +24,7 @@ from nnzoo.data.timestamps.numeric import (
     words_in_order,
 )
 from nnzoo.data.timestamps.parse import MIN_DATES, SAMPLED, compose_days, read_dates
+from nnzoo.text import Note
 
 if TYPE_CHECKING:
     import pandas
@@ -148,7 +149,7 @@ def _with_clock(
         column = frame[name]
         if name == date or not (_is_hour(column) or _is_clock(column)):
             continue
-        note = f"the time is '{date}' and '{name}' together (data.time)"
+        note = Note("N12", f"the time is '{date}' and '{name}' together (data.time)")
         return _of_dates(frame, [date, name], date_format, [note])
     return dates
 
@@ -234,4 +235,4 @@ def _from_parts(frame: pandas.DataFrame, parts: dict[str, str]) -> TimeColumns:
         wrong & there,
         "dates" if {"day", "week"} & {*parts} else "months",
     )
-    return replace(result, notes=[f"the time is {result.name} together (data.time)"])
+    return replace(result, notes=[Note("N12", f"the time is {result.name} together (data.time)")])

@@ -17,6 +17,7 @@ from torch import Tensor
 from nnzoo.data.dataset import Split, WindowSplit
 from nnzoo.evaluation.metrics import Z95, MetricState
 from nnzoo.evaluation.tasks.task import Task
+from nnzoo.evaluation.thresholds import SIGNIFICANCE
 
 CPU = torch.device("cpu")
 RESAMPLES = 2000
@@ -24,7 +25,6 @@ MAX_UNITS = 2000
 """Units that are drawn: neighboring rows share one where there are more rows, so that memory and time are bounded."""
 MIN_BLOCKS = 5
 """Fewer blocks of rows tell nothing."""
-SIGNIFICANCE = 0.05
 
 Comparison = dict[str, Any]
 

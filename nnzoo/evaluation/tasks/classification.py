@@ -37,6 +37,7 @@ class Classification(Task):
                 "data.target",
                 f"{len(labels):,} classes; at most {MAX_CLASSES:,} are supported, as the confusion matrix "
                 "has their square. Is the target an id, or a number (data.task: regression)?",
+                code="E40",
             )
         self.names = labels
         self.metric_names = CLASSIFICATION_METRICS + (RANKING_METRICS if len(labels) == 2 else ())
@@ -94,6 +95,8 @@ def balanced_weights(dataset: Dataset) -> Tensor:
     counts = torch.bincount(classes, train.weights, minlength=len(dataset.spec.labels))
     if (counts == 0).any():
         missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
-        raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
+        raise DataError.at(
+            "data.class_weights", f"no training row has the label '{missing}'", code="E41"
+        )
     total = len(classes) if train.weights is None else float(train.weights.sum())
     return total / (len(counts) * counts.float())

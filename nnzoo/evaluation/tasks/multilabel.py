@@ -93,7 +93,9 @@ def positive_weights(dataset: Dataset) -> Tensor:
     counts = weights @ targets
     if (counts == 0).any():
         missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
-        raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
+        raise DataError.at(
+            "data.class_weights", f"no training row has the label '{missing}'", code="E41"
+        )
     without = weights.sum() - counts
     # A label that every row has would be multiplied by 0, and never be learned.
     return torch.where(without > 0, without / counts, 1.0).float()

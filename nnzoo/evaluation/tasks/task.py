@@ -30,7 +30,9 @@ def check_loss(options: TrainOptions, allowed: Sequence[str], target: str) -> No
     """Raise ConfigError unless `train.loss` is auto or allowed; target: what is predicted, as a clause."""
     if options.loss not in ("auto", *allowed):
         raise ConfigError.at(
-            "train.loss", f"'{options.loss}' is for {LOSSES[options.loss]}, but {target}"
+            "train.loss",
+            f"'{options.loss}' is for {LOSSES[options.loss]}, but {target}",
+            code="E16",
         )
 
 
