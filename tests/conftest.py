@@ -6,6 +6,7 @@ import functools
 import gc
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -44,13 +45,28 @@ def pytest_configure() -> None:
     threading.settrace(None)
 
 
+# "error E12: …", "note N04: …", and lines that begin with the code of a note.
+_SHOWN_CODE = re.compile(
+    r"^(?:error (?=[WEN]\d\d: )|(note) (?=[WEN]\d\d: ))?([WEN]\d\d)(: | )", re.M
+)
+
+
 @dataclass
 class Result:
-    """Result of a command: exit code, stdout, stderr."""
+    """Result of a command: exit code, stdout, stderr as it was shown."""
 
     code: int
     out: str
-    err: str
+    shown: str
+
+    @property
+    def err(self) -> str:
+        """Stderr without the codes of errors and notes, which `codes` has."""
+        return _SHOWN_CODE.sub(lambda match: f"{match[1]}: " if match[1] else "", self.shown)
+
+    @property
+    def codes(self) -> list[str]:
+        return [match[2] for match in _SHOWN_CODE.finditer(self.shown)]
 
     @property
     def json(self) -> Any:

@@ -37,8 +37,10 @@ LAYERS = """
     nnzoo.config.load nnzoo.config
     nnzoo.config.default_space
     nnzoo.explain nnzoo.explain.languages nnzoo.evaluation.thresholds
-    nnzoo.explain.codes
+    nnzoo.explain.codes nnzoo.explain.keys nnzoo.explain.describe_type
     nnzoo.explain.subject nnzoo.explain.walk
+    nnzoo.explain.page
+    nnzoo.explain.key_page
     nnzoo.evaluation.observations nnzoo.evaluation.uncertainty_text nnzoo.evaluation.verdicts
     nnzoo.kernels nnzoo.kernels.openmp
     nnzoo.kernels.build
@@ -142,6 +144,7 @@ LAYERS = """
     nnzoo.report.interactive
     nnzoo.report.page
     nnzoo.sweep.report
+    nnzoo.explain.code_page
     nnzoo.explain.layer_summary nnzoo.explain.published_shapes nnzoo.explain.first_batch nnzoo.explain.describe_data nnzoo.explain.describe_training
     nnzoo.explain.describe_layers
     nnzoo.explain.walk_config nnzoo.explain.describe_result

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, SetOption, load_torch
-from nnzoo.errors import UsageError
-from nnzoo.explain.languages import default_language
-from nnzoo.explain.subject import Subject, find_subject
+from nnzoo.explain.languages import Language, default_language
 
 if TYPE_CHECKING:
+    from nnzoo.explain.page import Page
+    from nnzoo.explain.subject import Subject
     from nnzoo.explain.walk import Walk
 
 SubjectArgument = Annotated[
@@ -42,28 +43,48 @@ def explain(
     debug: DebugOption = False,
 ) -> None:
     """Explain a code, a key, a config or a run; without any, list the codes."""
-    from nnzoo.config.formatting import to_json
-    from nnzoo.explain.codes import all_codes
-    from nnzoo.explain.walk import render
+    from nnzoo.explain.page import render_page
+    from nnzoo.explain.subject import find_subject
 
     language = lang or default_language()
-    codes = all_codes("en")
-    if subject is None:
-        sys.stdout.write("".join(f"{code.id}  {code.name}\n" for code in codes.values()))
+    named = None if subject is None else find_subject(subject)
+    if named is not None and named.kind in ("config", "run"):
+        from nnzoo.explain.walk import render
+
+        walk = _walk(named, set_ or [], device)
+        _write(walk.figures if json_ else render(walk, language, _width()))
         return
-    named = find_subject(subject)
+    page = _page(named, language)
+    _write(page.figures if json_ else render_page(page, _width(), _is_colored()))
+
+
+def _page(named: Subject | None, language: Language) -> Page:
+    """The page of a code or a key; without either the list of codes."""
+    from nnzoo.explain.code_page import code_page, codes_page
+
+    if named is None:
+        return codes_page(language)
     if named.kind == "code":
-        code = codes[named.name]
-        sys.stdout.write(f"{code.id} {code.name}\n\n{code.meaning}\n")
-        return
-    if named.kind == "key":
-        raise UsageError(f"no explanation of a {named.kind} in '{language}' yet", code="E03")
-    walk = _walk(named, set_ or [], device)
-    if json_:
-        sys.stdout.write(f"{to_json(walk.figures)}\n")
-    else:
-        width = min(100, shutil.get_terminal_size((100, 24)).columns)
-        sys.stdout.write("\n".join(render(walk, language, width)) + "\n")
+        return code_page(named.name, language)
+    from nnzoo.explain.key_page import key_page
+
+    return key_page(named.name, language)
+
+
+def _write(content: list[str] | dict[str, Any]) -> None:
+    from nnzoo.config.formatting import to_json
+
+    text = to_json(content) if isinstance(content, dict) else "\n".join(content)
+    sys.stdout.write(f"{text}\n")
+
+
+def _width() -> int:
+    return min(100, shutil.get_terminal_size((100, 24)).columns)
+
+
+def _is_colored() -> bool:
+    is_color = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return (is_color or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
 
 
 def _walk(named: Subject, sets: list[str], device: str) -> Walk:

@@ -26,6 +26,7 @@ from nnzoo.cli.common import (
     note,
 )
 from nnzoo.errors import DataError, UsageError, escape_controls, shell_word
+from nnzoo.text import Note
 
 if TYPE_CHECKING:
     from nnzoo.models.network import Network
@@ -98,7 +99,10 @@ def predict(
     network = trained.network
     if coverage is not None:
         trained.require_calibration()
-    for text in [*trained.notes, *([network.decision.describe()] if network.decision else [])]:
+    for text in [
+        *trained.notes,
+        *([Note("N44", network.decision.describe())] if network.decision else []),
+    ]:
         note(text)
     if not inputs and _reads_stdin(network):
         inputs = ["-"]

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nnzoo.config.hints import did_you_mean, nearest
 from nnzoo.config.load import bundled_configs
 from nnzoo.errors import UsageError
 from nnzoo.explain.codes import CODE, all_codes
+from nnzoo.explain.keys import all_keys, find_keys
 from nnzoo.file_io import SUMMARY
 
 Kind = Literal["code", "key", "config", "run"]
@@ -37,6 +39,23 @@ def find_subject(argument: str) -> Subject:
         return Subject("config", argument)
     if (Path("configs") / f"{argument}.yaml").is_file():
         return Subject("config", argument)
-    raise UsageError(
-        f"no code, key, config or run '{argument}'; 'nnzoo explain' lists the codes", code="E03"
-    )
+    keys = find_keys(argument)
+    if len(keys) == 1:
+        return Subject("key", keys[0])
+    if keys:
+        raise UsageError(
+            f"'{argument}' is a key in several places: {', '.join(keys)}; give one of them",
+            code="E03",
+        )
+    raise UsageError(f"no code, key, config or run '{argument}'; {_hint(argument)}", code="E03")
+
+
+def _hint(argument: str) -> str:
+    """The nearest code, key or config; a wrong part of a dotted key is corrected by itself."""
+    keys = all_keys()
+    last_words = {key.rpartition(".")[2]: key for key in reversed(keys)}
+    names = [*all_codes("en"), *keys, *(file.stem for file in bundled_configs())]
+    near = nearest(argument, names)
+    if near is None and "." not in argument:
+        near = last_words.get(nearest(argument, last_words) or "")
+    return did_you_mean(near, "'nnzoo explain' lists the codes, docs/reference.md the keys")

@@ -12,6 +12,7 @@ import torch
 from nnzoo.config.run_config import from_dict
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.explain import first_batch
+from nnzoo.evaluation.thresholds import 
 from nnzoo.explain.first_batch import (
     Check,
     FirstBatch,
@@ -196,7 +197,7 @@ def test_rows_that_cannot_be_learned_by_heart(monkeypatch: pytest.MonkeyPatch) -
     still = config("mlp", "table_classes", optim={"lr": 1e-7})
     check = overfit(still, monkeypatch)
     assert (check.verdict, check.outcome, check.code) == ("look", "failed", "W33")
-    assert check.values["steps"] >= first_batch.ENOUGH_STEPS
+    assert check.values["steps"] >= ENOUGH_STEPS
     assert overfit(still, monkeypatch, 0.0).outcome == "time"
     wild = table(optim={"name": "sgd", "lr": 1e6})
     check = overfit(wild, monkeypatch)

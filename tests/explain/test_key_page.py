@@ -1,0 +1,101 @@
+"""Pages of keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from nnzoo.config.option_tables import first_paragraph
+from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS
+from nnzoo.config.sections import validate_section
+from nnzoo.config.yaml_parser import parse_yaml
+from nnzoo.explain.key_page import (
+    EXAMPLES,
+    NAME_TEXT,
+    RELATED,
+    TOP_TEXTS,
+    example_line,
+    key_page,
+    schema_keys,
+    translate,
+    value_texts,
+    words_of,
+)
+from nnzoo.explain.keys import all_keys
+
+
+def test_every_key_of_the_schema_has_a_page_in_both_languages() -> None:
+    assert schema_keys() <= set(all_keys())
+    for key in all_keys():
+        for language in ("en", "zh"):
+            page = key_page(key, language)
+            assert page.title == key and page.parts[0][1], key
+
+
+def test_every_text_of_the_options_is_translated() -> None:
+    for key, uses in all_keys().items():
+        for use in uses:
+            for text in (use.info.description or "", first_paragraph(use.options)):
+                assert text in ("", "target") or translate(text, "zh") != text, key
+    for text in (NAME_TEXT, *TOP_TEXTS.values()):
+        assert translate(text, "zh") != text
+
+
+def test_words_have_the_same_meanings_in_both_languages_and_are_words_of_a_key() -> None:
+    english, chinese = value_texts("en"), value_texts("zh")
+    assert english.keys() == chinese.keys()
+    known = {
+        f"{use.field}.{word}"
+        for uses in all_keys().values()
+        for use in uses
+        for word in words_of(use)
+    }
+    assert english.keys() <= known
+
+
+def test_the_page_of_the_schedules() -> None:
+    figures = key_page("optim.schedule", "en").figures
+    assert figures["entries"] == [name for name, _ in OPTIMIZERS]
+    assert figures["values"]["cosine"].startswith("Half a cosine")
+    assert "optim.schedule.pct_start" in figures["keys"]
+    assert figures["example"] == "-s optim.schedule=cosine"
+    assert key_page("optim.schedule", "zh").figures["values"]["constant"] == "恒定的学习率。"
+
+
+def test_a_key_with_other_meanings_names_who_has_which() -> None:
+    page = key_page("model.activation", "en")
+    assert {row.text.rpartition(" (")[2] for row in page.parts[0][1]} == {"mlp)", "cnn)", "lstm)"}
+    assert page.figures["values"]["gelu"].startswith("x times the probability")
+
+
+def test_names_list_their_entries() -> None:
+    assert list(key_page("model.name", "en").figures["values"]) == MODELS.names()
+    assert list(key_page("data", "zh").figures["values"]) == DATA.names()
+    assert key_page("seed", "en").figures["example"] == "-s seed=1"
+
+
+@pytest.mark.parametrize("key", sorted({*EXAMPLES, *RELATED}))
+def test_keys_of_the_tables_exist(key: str) -> None:
+    assert key in all_keys()
+    assert all(other in all_keys() for other in RELATED.get(key, ()))
+
+
+def test_examples_are_values_that_the_key_takes() -> None:
+    for key, uses in all_keys().items():
+        line = example_line(key)
+        if not line or not uses:
+            continue
+        section, *path = key.split(".")
+        value = parse_yaml(line.partition("=")[2], "--set").value
+        # A choice inside a section is named first, and what is required beside the key is left out.
+        if uses[0].variant or len(path) != 1:
+            continue
+        tree = {section: {"name": uses[0].owner, path[0]: value}}
+        _, issues = validate_section(
+            tree if section in ("data", "model", "optim") else {section: {path[0]: value}}, section
+        )
+        wrong = [
+            issue
+            for issue in issues
+            if issue.path[:2] == (section, path[0]) and "missing" not in issue.message
+        ]
+        assert not wrong, (key, line, wrong)
