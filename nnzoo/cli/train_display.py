@@ -155,8 +155,8 @@ class TrainDisplay:
             run.folder.rows(), trainer.state.best_epoch, trainer.config
         )
         remarks = observations + ([] if result is None else baseline_lines(result))
-        said = {"remarks": remarks, "remark_codes": codes_of(remarks)}
-        output.event("end", run_dir=str(run.folder.path), best=run.best(), test=result, **said)
+        lines = {"remarks": remarks, "remark_codes": codes_of(remarks)}
+        output.event("end", run_dir=str(run.folder.path), best=run.best(), test=result, **lines)
         if output.json or not output.verbose:
             return
         if result is not None:

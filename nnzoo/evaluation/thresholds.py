@@ -27,7 +27,7 @@ OVERFIT_RISE = 0.1
 STILL_FALLING = 0.95
 NEGLIGIBLE_LOSS = 0.01
 
-# Of the difference between a network and a baseline.
+# p-value of the difference between a network and a baseline.
 SIGNIFICANCE = 0.05
 
 # First batch, before training.

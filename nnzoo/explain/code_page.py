@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from typing import Any
 
@@ -12,8 +13,8 @@ from nnzoo.explain.languages import Language
 from nnzoo.explain.page import Page, Row
 
 DOCS = "docs"
-PICTURES = {code: f"images/codes/{code}.png" for code in ("W01", "W02", "W03", "W04", "W10", "W11")}
-"""Pictures of the documentation, relative to docs/; made by scripts/code_figures.py."""
+FIGURES = {code: f"images/codes/{code}.png" for code in ("W01", "W02", "W03", "W04", "W10", "W11")}
+"""Figures of the documentation, relative to docs/; made by scripts/code_figures.py."""
 
 _PERCENT = {"OVERFIT_RISE": 0, "NEGLIGIBLE_LOSS": 0, "STILL_FALLING": 0, "BUDGET_FRACTION": 0}
 HEADINGS = {
@@ -40,6 +41,7 @@ HEADINGS = {
         "more": "nnzoo explain CODE|KEY|CONFIG|RUN 解释一个代码、一个键（如 optim.schedule）、一个配置或一次训练",
     },
 }
+_ITEM = re.compile("; |；")
 _GROUPS = {"W": "warnings", "E": "errors", "N": "notes"}
 
 
@@ -65,7 +67,7 @@ def fill(text: str) -> str:
 
 
 def placeholders(text: str) -> list[str]:
-    """The names in capitals that stand in braces."""
+    """The names in capitals in braces."""
     pieces = (piece.partition("}")[0] for piece in text.split("{")[1:])
     return sorted(
         {name for name in pieces if name and set(name) <= set(string.ascii_uppercase + "_")}
@@ -77,12 +79,13 @@ def code_page(id_: str, language: Language) -> Page:
     code = all_codes(language)[id_]
     headings = HEADINGS[language]
     parts: list[tuple[str, list[Row]]] = [("", [Row(fill(code.meaning))])]
-    for part in ("found", "try"):
-        rows = [Row(line) for line in fill(code.parts.get(part, "")).splitlines() if line]
-        parts.append((headings[part], rows))
+    found = fill(code.parts.get("found", ""))
+    parts.append((headings["found"], [Row(found)] if found else []))
+    items = _ITEM.split(fill(code.parts.get("try", "")).rstrip(".。"))
+    parts.append((headings["try"], [Row(item, is_item=True) for item in items if item]))
     parts.append((headings["example"], [Row(line, is_command=True) for line in _example(code)]))
     address = f"{DOCS}/codes.md#{id_.lower()}"
-    shown = [f"{DOCS}/{PICTURES[id_]}"] if id_ in PICTURES else []
+    shown = [f"{DOCS}/{FIGURES[id_]}"] if id_ in FIGURES else []
     parts.append((headings["picture"], [Row(line, is_command=True) for line in shown]))
     figures = {
         "code": id_,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -46,7 +47,7 @@ HEADINGS = {
 SEPARATOR = {"en": ", ", "zh": "、"}
 MAX_OWNERS = 8
 
-# Examples where the first other value is no telling one, by key.
+# Examples where the first other value explains little, by key.
 EXAMPLES: dict[str, Any] = {
     "optim.schedule": "cosine",
     "optim.clip": {"norm": 1.0},
@@ -132,7 +133,7 @@ def key_page(key: str, language: Language) -> Page:
     related = [name for name in RELATED.get(key, ()) if name in all_keys()]
     parts = [
         ("", rows),
-        ("", _facts(key, uses, language)),
+        ("", _summary_rows(key, uses, language)),
         (headings["values"], values),
         (headings["keys"], inner),
         (headings["example"], [Row(example, is_command=True)] if example else []),
@@ -172,7 +173,7 @@ def _meanings(key: str, uses: Sequence[KeyUse]) -> dict[str, str]:
     return {text: ", ".join(dict.fromkeys(owners)) for text, owners in texts.items()}
 
 
-def _facts(key: str, uses: Sequence[KeyUse], language: Language) -> list[Row]:
+def _summary_rows(key: str, uses: Sequence[KeyUse], language: Language) -> list[Row]:
     """Type, default, entries and other names as rows of two columns."""
     type_, default, of, called, formerly, *_ = LABELS[language]
     separator = SEPARATOR[language]
@@ -201,9 +202,7 @@ def _by_owner(uses: Sequence[KeyUse], text: Callable[[KeyUse], str]) -> dict[str
 def _rows_by_owner(label: str, texts: dict[str, str]) -> list[Row]:
     """A row per text, with the entries where there are several."""
     return [
-        Row(f"{text} ({owners})" if len(texts) > 1 else text, term="" if i else label, indent=1)
-        if not i
-        else Row(f"{text} ({owners})", term=" ")
+        Row(f"{text} ({owners})" if len(texts) > 1 else text, term=" " if i else label)
         for i, (text, owners) in enumerate(texts.items())
     ]
 
@@ -265,12 +264,18 @@ def words_of(use: KeyUse) -> list[str]:
 def example_line(key: str) -> str:
     """A value that differs from the default, as `--set` takes it; "" for keys that name your own files and columns."""
     if key in EXAMPLES:
-        return f"-s {key}={flow_yaml(EXAMPLES[key])}"
+        return _set_option(key, EXAMPLES[key])
     for use in all_keys()[key]:
         value = _other_value(use)
         if value is not None:
-            return f"-s {key}={flow_yaml(value)}"
+            return _set_option(key, value)
     return ""
+
+
+def _set_option(key: str, value: Any) -> str:
+    """The option of a command that sets a value; braces and spaces are quoted for the shell."""
+    text = f"{key}={flow_yaml(value)}"
+    return f"-s {shlex.quote(text) if set(text) & set(' {}*$') else text}"
 
 
 def _other_value(use: KeyUse) -> Any:

@@ -9,20 +9,18 @@ from typing import Any
 
 from nnzoo.explain.walk import columns_of, wrap
 
+INDENT = "  "
 _CODE = re.compile(r"`([^`]*)`")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line: a text; or a term with its meaning, which stand side by side; or a command, which is not wrapped.
-
-    indent: how many levels it is below its heading.
-    """
+    """A line: a text, an item of a list, a term with its meaning side by side, or a command, which is not wrapped."""
 
     text: str
     term: str = ""
     is_command: bool = False
-    indent: int = 1
+    is_item: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,24 +39,34 @@ def render_page(page: Page, width: int, color: bool) -> list[str]:
         if not rows:
             continue
         lines += ["", _paint(heading, "1", color)] if heading else [""]
-        margin = max((columns_of(row.term) for row in rows if row.indent == 1), default=0)
+        margin = max((columns_of(row.term) for row in rows), default=0)
         for row in rows:
             lines += _row_lines(row, margin, width, color)
     return lines
 
 
 def _row_lines(row: Row, margin: int, width: int, color: bool) -> list[str]:
-    indent = "  " * row.indent
     if row.is_command:
-        return [indent + line for line in row.text.splitlines()]
+        return [INDENT + line for line in row.text.splitlines()]
+    if row.is_item:
+        return [_code(line, color) for line in wrap(f"- {row.text}", width, INDENT)]
     if not row.term:
-        lines = [line for text in row.text.splitlines() for line in wrap(text, width, indent)]
-        return [_code(line, color) for line in lines]
-    pad = " " * max(1, margin - columns_of(row.term) + 2)
-    room = indent + " " * columns_of(row.term + pad)
-    first, *rest = wrap(row.text, width, room) or [room]
-    head = f"{indent}{_paint(row.term, '36', color)}{pad}{first[len(room) :]}"
+        return [
+            _code(line, color)
+            for text in row.text.splitlines()
+            for line in (_wrap_even(text, width, INDENT) if text else [""])
+        ]
+    pad = " " * (margin - columns_of(row.term) + 2)
+    room = INDENT + " " * columns_of(row.term + pad)
+    first, *rest = _wrap_even(row.text, width, room)
+    head = f"{INDENT}{_paint(row.term, '36', color)}{pad}{first[len(room) :]}"
     return [_code(line.rstrip(), color) for line in (head, *rest)]
+
+
+def _wrap_even(text: str, width: int, margin: str) -> list[str]:
+    """Wrap a text with all of its lines behind the same margin."""
+    first, *rest = wrap(text, width, margin) or [margin]
+    return [first, *(line.replace(INDENT, "", 1) for line in rest)]
 
 
 def _code(line: str, color: bool) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 import nnzoo
 from nnzoo import errors
-from nnzoo.explain.code_page import PICTURES, code_page, codes_page, constants, fill, placeholders
+from nnzoo.explain.code_page import FIGURES, code_page, codes_page, constants, fill, placeholders
 from nnzoo.explain.codes import CODE, PARTS, all_codes
 from nnzoo.explain.languages import Language
 
@@ -89,7 +89,7 @@ LISTS = {"notes", "cuts", "note"}
 
 
 def note_expressions(tree: ast.Module) -> Iterator[ast.expr]:
-    """What becomes a note: added to, or assigned to `notes` or `cuts`, given to notice(), returned by *_notes()."""
+    """Texts that become notes: added to, or assigned to `notes` or `cuts`, given to notice(), returned by *_notes()."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             if re.search(r"(^|_)notes?$|^doubts$|^cuts$", node.name):
@@ -184,8 +184,8 @@ def test_thresholds_are_those_of_the_package() -> None:
     assert fill("{norm: 1.0} and {VANISHING}") == "{norm: 1.0} and 0.001"
 
 
-def test_pictures_are_those_of_known_codes() -> None:
-    assert set(PICTURES) <= set(all_codes("en"))
+def test_figures_are_those_of_known_codes() -> None:
+    assert set(FIGURES) <= set(all_codes("en"))
     assert code_page("W03", "zh").figures["picture"].endswith("images/codes/W03.png")
     assert code_page("E01", "zh").figures["picture"] is None
 

@@ -11,8 +11,8 @@ import torch
 
 from nnzoo.config.run_config import from_dict
 from nnzoo.data.read_dataset import read_dataset
+from nnzoo.evaluation.thresholds import ENOUGH_STEPS
 from nnzoo.explain import first_batch
-from nnzoo.evaluation.thresholds import 
 from nnzoo.explain.first_batch import (
     Check,
     FirstBatch,

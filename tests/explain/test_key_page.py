@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from nnzoo.config.option_tables import first_paragraph
@@ -85,7 +87,7 @@ def test_examples_are_values_that_the_key_takes() -> None:
         if not line or not uses:
             continue
         section, *path = key.split(".")
-        value = parse_yaml(line.partition("=")[2], "--set").value
+        value = parse_yaml(shlex.split(line)[1].partition("=")[2], "--set").value
         # A choice inside a section is named first, and what is required beside the key is left out.
         if uses[0].variant or len(path) != 1:
             continue
