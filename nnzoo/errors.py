@@ -125,8 +125,9 @@ class ConfigError(NnzooError):
         super().__init__(self._text(), self.issues[0].code)
 
     @classmethod
-    def at(cls, key: str, message: str, code: str = "") -> Self:
-        return cls("configuration", [ConfigIssue("", key, message, code=code or cls.code)])
+    def at(cls, key: str, message: str, code: str = "E16") -> Self:
+        """By default a value that is valid by itself, and does not fit the data or the network."""
+        return cls("configuration", [ConfigIssue("", key, message, code=code)])
 
     def _text(self) -> str:
         rows = [

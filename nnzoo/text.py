@@ -33,6 +33,11 @@ def codes_of(texts: Sequence[str]) -> list[str]:
     return [text.code if isinstance(text, Note) else "" for text in texts]
 
 
+def note_line(text: str) -> str:
+    """A note as a line of its own, "note N04: read as numbers: …"."""
+    return f"note {text.code}: {text}" if isinstance(text, Note) else f"note: {text}"
+
+
 def reworded(text: str, changed: str) -> str:
     """The changed wording of a line, with its code if it has one."""
     return Note(text.code, changed) if isinstance(text, Note) else changed

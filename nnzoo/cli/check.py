@@ -18,7 +18,7 @@ from nnzoo.cli.common import (
 )
 from nnzoo.cli.messages import issues
 from nnzoo.errors import ConfigError
-from nnzoo.text import labeled
+from nnzoo.text import note_line
 
 if TYPE_CHECKING:
     from nnzoo.config import RunConfig
@@ -53,7 +53,7 @@ def check(
         sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
     else:
         name = shell_word(str(source or config))
-        lines = [*description, *(f"note: {labeled(note)}" for note in run_config.notes)]
+        lines = [*description, *map(note_line, run_config.notes)]
         data = "".join(f"  {escape_controls(line)}\n" for line in lines)
         sys.stdout.write(
             f"{run_config.source}: ok\n  {_summary(run_config)}\n{data}"

@@ -27,7 +27,7 @@ from nnzoo.errors import (
     is_out_of_memory,
 )
 from nnzoo.status import listening, status
-from nnzoo.text import Note
+from nnzoo.text import note_line
 
 if TYPE_CHECKING:
     from nnzoo.config import RunConfig
@@ -217,8 +217,7 @@ def _unexpected(error: Exception) -> tuple[int, str, str]:
 
 def note(text: str) -> None:
     """Write a note on stderr."""
-    code = f" {text.code}" if isinstance(text, Note) else ""
-    sys.stderr.write(f"note{code}: {escape_controls(text)}\n")
+    sys.stderr.write(f"{escape_controls(note_line(text))}\n")
 
 
 def load_torch() -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, SetOption, load_torch
-from nnzoo.explain.languages import Language, default_language
 
 if TYPE_CHECKING:
+    from nnzoo.explain.languages import Language
     from nnzoo.explain.page import Page
     from nnzoo.explain.subject import Subject
     from nnzoo.explain.walk import Walk
@@ -43,6 +43,7 @@ def explain(
     debug: DebugOption = False,
 ) -> None:
     """Explain a code, a key, a config or a run; without any, list the codes."""
+    from nnzoo.explain.languages import default_language
     from nnzoo.explain.page import render_page
     from nnzoo.explain.subject import find_subject
 

@@ -341,15 +341,12 @@ class Preprocess(nn.Sequential):
             features = shape.shape[-1]
             if options.pca > features:
                 raise ConfigError.at(
-                    "data.preprocess.pca",
-                    f"{options.pca} components of {features} features",
-                    code="E16",
+                    "data.preprocess.pca", f"{options.pca} components of {features} features"
                 )
             if features > MAX_PCA_INPUTS:
                 raise ConfigError.at(
                     "data.preprocess.pca",
                     f"{features} features are too many (at most {MAX_PCA_INPUTS}); use smaller images",
-                    code="E16",
                 )
             steps.append(("pca", PCA(features, options.pca, options.whiten)))
             shape = InputSpec(shape.kind, (*shape.shape[:-1], options.pca))

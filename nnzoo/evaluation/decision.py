@@ -85,9 +85,7 @@ class Decision:
 def check_decision(options: DecideOptions, spec: DataSpec) -> None:
     """Raise ConfigError if the data has no such classes."""
     if spec.task != "classification":
-        raise ConfigError.at(
-            KEY, "is for classes, one per row, and this target is another one", code="E16"
-        )
+        raise ConfigError.at(KEY, "is for classes, one per row, and this target is another one")
     if options.of is not None:
         class_index(options.of, spec.labels, f"{KEY}.of")
     if options.cost is not None:
@@ -100,9 +98,7 @@ def check_eval(options: EvalOptions, spec: DataSpec) -> None:
         check_decision(options.decide, spec)
     if options.temperature == "apply" and spec.task != "classification":
         raise ConfigError.at(
-            "eval.temperature",
-            "is for classes, one per row, and this target is another one",
-            code="E16",
+            "eval.temperature", "is for classes, one per row, and this target is another one"
         )
 
 
@@ -150,9 +146,7 @@ def cost_matrix(cost: dict[str, dict[str, float]] | list[list[float]], labels: l
     if isinstance(cost, list):
         if len(cost) != count or any(len(row) != count for row in cost):
             raise ConfigError.at(
-                key,
-                f"expected {count} rows of {count} costs, in the order {list_some(labels, 8)}",
-                code="E16",
+                key, f"expected {count} rows of {count} costs, in the order {list_some(labels, 8)}"
             )
         return torch.tensor(cost, dtype=torch.float64, device=CPU)
     costs = torch.full((count, count), math.nan, dtype=torch.float64, device=CPU)
@@ -163,9 +157,7 @@ def cost_matrix(cost: dict[str, dict[str, float]] | list[list[float]], labels: l
             costs[row, class_index(predicted, labels, f"{key}.{label}")] = value
     missing = [f"{{{labels[i]}: {{{labels[j]}: …}}}}" for i, j in costs.isnan().nonzero().tolist()]
     if missing:
-        raise ConfigError.at(
-            key, f"a cost is missing: {list_some(missing, counted=True)}", code="E16"
-        )
+        raise ConfigError.at(key, f"a cost is missing: {list_some(missing, counted=True)}")
     return costs
 
 
@@ -175,7 +167,5 @@ def class_index(label: object, labels: list[str], key: str) -> int:
     code = LabelIndex(labels).code(text)
     if code < 0:
         hint = did_you_mean(nearest(text, labels), f"it has {list_some(labels, 8)}")
-        raise ConfigError.at(
-            key, f"the target has no class {quoted_name(text)}; {hint}", code="E16"
-        )
+        raise ConfigError.at(key, f"the target has no class {quoted_name(text)}; {hint}")
     return code

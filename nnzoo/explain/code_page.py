@@ -79,8 +79,8 @@ def code_page(id_: str, language: Language) -> Page:
     code = all_codes(language)[id_]
     headings = HEADINGS[language]
     parts: list[tuple[str, list[Row]]] = [("", [Row(fill(code.meaning))])]
-    found = fill(code.parts.get("found", ""))
-    parts.append((headings["found"], [Row(found)] if found else []))
+    reason = fill(code.parts.get("found", ""))
+    parts.append((headings["found"], [Row(reason)] if reason else []))
     items = _ITEM.split(fill(code.parts.get("try", "")).rstrip(".。"))
     parts.append((headings["try"], [Row(item, is_item=True) for item in items if item]))
     parts.append((headings["example"], [Row(line, is_command=True) for line in _example(code)]))

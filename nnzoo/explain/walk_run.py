@@ -18,10 +18,7 @@ from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.run_index import read_run
 from nnzoo.status import status
-from nnzoo.text import format_metric
-
-# The beginning of each observation on learning curves, and its code.
-_CURVES = {"Over-fitting": "W10", "Not converged": "W11"}
+from nnzoo.text import codes_of, format_metric
 
 
 def walk_run(path: Path, device: torch.device, sets: list[str] | None = None) -> Walk:
@@ -122,10 +119,7 @@ class _RunWalk:
                     end=format_metric(epochs[-1][name]),
                     at_best=format_metric(best.get(name)),
                 )
-        lines = self._observations()
-        codes = [
-            code for start, code in _CURVES.items() for line in lines if line.startswith(start)
-        ]
+        codes = codes_of(curve_observations(run.epochs, run.best_epoch, run.config))
         for code in ("W10", "W11"):
             if code in codes:
                 section.add(f"went.{code}", epoch=run.best_epoch)
@@ -136,10 +130,6 @@ class _RunWalk:
         self._collect(section)
         figures = {"epochs": len(epochs), "asked": asked, "best_epoch": run.best_epoch}
         self.result.figures["training"] = figures | {"seconds": run.seconds}
-
-    def _observations(self) -> list[str]:
-        run = self.run
-        return curve_observations(run.epochs, run.best_epoch, run.config)
 
     def _add_findings(self, section: Section) -> None:
         """Add what was warned of in training, by code and epoch."""

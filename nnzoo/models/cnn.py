@@ -179,21 +179,16 @@ def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
             "model.name",
             "a cnn needs neighbors: images or series, but the data is a table whose columns "
             "have no order; use mlp",
-            code="E16",
         )
     if input_spec.per_step:
         raise ConfigError.at(
-            "model.name",
-            "a cnn sees what follows; a language model is an rnn, lstm or gru",
-            code="E16",
+            "model.name", "a cnn sees what follows; a language model is an rnn, lstm or gru"
         )
     if options.branches is not None and input_spec.kind == "image":
-        raise ConfigError.at(
-            "model.branches", "are for sequences, but the data is images", code="E16"
-        )
+        raise ConfigError.at("model.branches", "are for sequences, but the data is images")
     if options.branches is not None and options.head.pooling == "flatten":
         raise ConfigError.at(
-            "model.head.pooling", "branches are pooled over time: 'average' or 'max'", code="E16"
+            "model.head.pooling", "branches are pooled over time: 'average' or 'max'"
         )
     if input_spec.variable_length and options.head.pooling == "flatten":
         resample = ", or data.length: N, which resamples every recording to N steps"
@@ -201,7 +196,6 @@ def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
             "model.head.pooling",
             "'flatten' needs sequences of one length, but these have different ones; use 'average' or 'max' over "
             f"time{resample * (input_spec.kind != 'tokens')}",
-            code="E16",
         )
 
 
@@ -227,7 +221,6 @@ class _Layer:
             raise ConfigError.at(
                 f"model.{key}",
                 f"{value} has two sizes, but a series has one direction; give a number",
-                code="E16",
             )
         return tuple(value)
 
@@ -334,7 +327,7 @@ class ResidualBlock(nn.Module):
             (length - 1) // step + 1 for length, step in zip(size, layer.stride, strict=True)
         )
         if self.out_size != straight:
-            raise ConfigError.at("model.padding", "residual layers need 'same' padding", code="E16")
+            raise ConfigError.at("model.padding", "residual layers need 'same' padding")
         if channels != width or self.out_size != size:
             self.skip = _CONVOLUTION[layer.dims](
                 channels, width, 1, layer.stride, bias=options.norm != "batch"

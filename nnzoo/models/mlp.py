@@ -24,9 +24,7 @@ class MLP(FusedSequential):
     def __init__(self, options: MlpOptions, input_spec: InputSpec, outputs: int) -> None:
         if input_spec.per_step:
             raise ConfigError.at(
-                "model.name",
-                "mlp has no order of tokens; a language model is an rnn, lstm or gru",
-                code="E16",
+                "model.name", "mlp has no order of tokens; a language model is an rnn, lstm or gru"
             )
         if input_spec.kind == "tokens":
             from nnzoo.models.embedding import EmbeddingMean
@@ -42,7 +40,6 @@ class MLP(FusedSequential):
                 "mlp takes inputs of one length, but the sequences have up to "
                 f"{input_spec.shape[0]:,} time steps each; use rnn, lstm, gru or cnn, or resample every sequence to "
                 f"N steps by linear interpolation with data.length: N",
-                code="E16",
             )
         input_layers, features = _input_layers(options, input_spec, features)
         layers += input_layers

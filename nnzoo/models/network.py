@@ -209,9 +209,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
         balance = {"classification": balanced_weights, "multilabel": positive_weights}
         weights_of = balance.get(dataset.spec.task)
         if weights_of is None:
-            raise ConfigError.at(
-                "data.class_weights", "is for classes and labels, not for numbers", code="E16"
-            )
+            raise ConfigError.at("data.class_weights", "is for classes and labels, not for numbers")
         weights = weights_of(dataset)
     spec = replace(
         dataset.spec,
@@ -334,27 +332,20 @@ def _build(
 ) -> Network:
     preprocess = Preprocess(getattr(config.data, "preprocess"), spec)
     if getattr(config.data, "augment", None) and spec.input.kind != "image":
-        raise ConfigError.at("data.augment", "is for images", code="E16")
+        raise ConfigError.at("data.augment", "is for images")
     if getattr(config.model, "embedding", None) is not None and spec.input.kind != "tokens":
-        raise ConfigError.at(
-            "model.embedding", f"is for text, but the data is {spec.input}", code="E16"
-        )
+        raise ConfigError.at("model.embedding", f"is for text, but the data is {spec.input}")
     if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
-        raise ConfigError.at(
-            "train.batch_size", "batch norm needs batches of at least two rows", code="E16"
-        )
+        raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
     if getattr(config.data, "difference_from_last", False):
         if preprocess.options.pca is not None:
             raise ConfigError.at(
-                "data.difference_from_last",
-                "needs the target among the inputs; not with pca",
-                code="E16",
+                "data.difference_from_last", "needs the target among the inputs; not with pca"
             )
         if preprocess.options.target != preprocess.options.scale:
             raise ConfigError.at(
                 "data.difference_from_last",
                 "needs one scale: data.preprocess.target as data.preprocess.scale",
-                code="E16",
             )
     check_eval(config.eval, spec)
     task = build_task(config.train, spec, weights, scale)

@@ -47,15 +47,12 @@ class Recurrent(nn.Module):
                 "model.name",
                 f"{options.name} reads a sequence: a series, or an image row by row, but the data "
                 "is a table whose columns have no order; use mlp",
-                code="E16",
             )
         self.is_image = input_spec.kind == "image"
         self.per_step = input_spec.per_step
         if self.per_step and options.bidirectional:
             raise ConfigError.at(
-                "model.bidirectional",
-                "a language model predicts what follows and must not read it",
-                code="E16",
+                "model.bidirectional", "a language model predicts what follows and must not read it"
             )
         self.embedding: Embedding | None = None
         if input_spec.kind == "tokens":

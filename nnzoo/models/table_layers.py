@@ -43,9 +43,7 @@ class NumericEmbedding(TableLayer):
         self.numbers = numbers = input_spec.size - sum(input_spec.category_sizes)
         if input_spec.kind != "table" or not numbers:
             raise ConfigError.at(
-                "model.numeric_embedding",
-                f"needs columns of numbers, but the data is {input_spec}",
-                code="E16",
+                "model.numeric_embedding", f"needs columns of numbers, but the data is {input_spec}"
             )
         count, added = options.frequencies, options.size - 1
         self.out_features = numbers * options.size + input_spec.size - numbers
@@ -83,7 +81,6 @@ class CategoryEmbedding(TableLayer):
             raise ConfigError.at(
                 "model.category_embedding",
                 f"no column has more than {options.above} categories (model.category_embedding.above)",
-                code="E16",
             )
         first = features - sum(sizes)
         self.split_sizes = [first, *sizes] if first else list(sizes)

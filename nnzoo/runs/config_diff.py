@@ -123,9 +123,7 @@ def free_name(path: Path) -> str:
 def check_same_config(config: RunConfig, device: torch.device, processes: SingleProcess) -> None:
     """Raise UsageError if this process was started with another config than the main rank."""
     if config.train.compile is True:
-        raise ConfigError.at(
-            "train.compile", "does not go with several processes (torchrun)", code="E16"
-        )
+        raise ConfigError.at("train.compile", "does not go with several processes (torchrun)")
     ignored = tuple(f"data.{key}" for key in PATH_KEYS)
     values = {
         key: str(value) for key, value in config.flat().items() if not key.startswith(ignored)

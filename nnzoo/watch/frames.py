@@ -60,9 +60,9 @@ class Frames:
         torch.set_num_threads(1)
         start = folder.path / "history" / "start.pt"
         if start.is_symlink():
-            raise CheckpointError("history/start.pt is a link; links are not followed")
+            raise CheckpointError("history/start.pt is a link; links are not followed", code="E65")
         if start.is_file() and start.stat().st_size > MAX_START:
-            raise CheckpointError("history/start.pt is too large")
+            raise CheckpointError("history/start.pt is too large", code="E65")
         history = History.open(folder)
         return None if history is None else cls(history)
 
@@ -84,7 +84,8 @@ class Frames:
             is_valid = targets.dtype == torch.int64 and targets.ndim == 1
             if not is_valid or not 0 <= int(targets.min()) <= int(targets.max()) < task.outputs:
                 raise CheckpointError(
-                    "history/start.pt: the classes of its samples are none of its network's"
+                    "history/start.pt: the classes of its samples are none of its network's",
+                    code="E65",
                 )
             return targets[: len(self.inputs)]
         return targets.double().reshape(len(self.history.samples.rows), -1)[: len(self.inputs)]

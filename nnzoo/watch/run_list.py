@@ -12,6 +12,7 @@ from pathlib import Path
 from nnzoo.errors import UsageError
 from nnzoo.file_io import SUMMARY
 from nnzoo.runs.run_index import MARKS
+from nnzoo.text import Note
 
 MAX_RUNS = 300
 # Folders that are looked into, and seconds between two looks.
@@ -39,7 +40,8 @@ class RunList:
         """wait: whether the folder may come into being later. Raises UsageError if it is none."""
         if not path.is_dir() and not (wait and not os.path.lexists(path)):
             raise UsageError(
-                f"{path} is not a folder; give a run folder, or a folder of runs: nnzoo watch checkpoints/cnn"
+                f"{path} is not a folder; give a run folder, or a folder of runs: nnzoo watch checkpoints/cnn",
+                code="E61",
             )
         self.path = path
         self.notes: list[str] = []
@@ -75,15 +77,14 @@ class RunList:
             for inner, group in ((path, path.name), (path / "trials", f"{path.name}/trials")):
                 for member in filter(_is_run, scan.folders(inner)):
                     candidates.append((member, f"{group}/{member.name}", group))
-        notes = []
+        notes: list[str] = []
         if scan.links:
-            notes.append(f"links are left out ({scan.links}): give the folder itself")
+            notes.append(Note("N50", f"links are left out ({scan.links}): give the folder itself"))
         if scan.is_cut:
-            notes.append(f"only the first {MAX_FOLDERS:,} folders are looked into")
+            notes.append(Note("N50", f"only the first {MAX_FOLDERS:,} folders are looked into"))
         if len(candidates) > MAX_RUNS:
-            notes.append(
-                f"the newest {MAX_RUNS} of {len(candidates):,} runs; to see another, give its folder"
-            )
+            text = f"the newest {MAX_RUNS} of {len(candidates):,} runs; to see another, give its folder"
+            notes.append(Note("N50", text))
             candidates.sort(key=lambda item: _changed(item[0]), reverse=True)
             candidates = candidates[:MAX_RUNS]
         candidates.sort(key=lambda item: _natural_key(item[1]))

@@ -37,7 +37,9 @@ def open_server(
     try:
         return WatchServer(page, content_policy(script), viewer.endpoints, port, report)
     except OSError as error:
-        raise UsageError(f"--port {port}: {error.strerror}; leave it out for a free one") from None
+        raise UsageError(
+            f"--port {port}: {error.strerror}; leave it out for a free one", code="E02"
+        ) from None
 
 
 def give_way() -> None:

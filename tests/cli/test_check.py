@@ -51,6 +51,7 @@ def test_check_gives_problems_as_json(nnzoo: NNZOO) -> None:
                 "line": None,
                 "column": None,
                 "key": "optim.lr",
+                "code": "E13",
                 "message": "expected a number above 0, got -1",
             },
             {
@@ -58,6 +59,7 @@ def test_check_gives_problems_as_json(nnzoo: NNZOO) -> None:
                 "line": 2,
                 "column": 20,
                 "key": "model.chanels",
+                "code": "E11",
                 "message": "unknown key; did you mean 'channels'?",
             },
         ]

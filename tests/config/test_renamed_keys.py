@@ -168,6 +168,6 @@ def test_check_and_train_name_the_current_key(nnzoo: Callable[..., Any], own_fol
     line = (
         "train.accumulate is now called train.accumulate_grad_batches; the old name keeps working"
     )
-    assert f"  note: f.yaml:3:9  {line}\n" in nnzoo("check", "f.yaml").out
+    assert f"  note N24: f.yaml:3:9  {line}\n" in nnzoo("check", "f.yaml").out
     result = nnzoo("train", "f.yaml")
     assert result.code == 0 and line in " ".join((result.out + result.err).split())

@@ -16,10 +16,12 @@ def source_map() -> SourceMap:
 def test_an_issue_is_at_the_value_at_the_key_or_at_the_section_that_lacks_it() -> None:
     places = source_map()
     hidden = ("model", "hidden")
-    assert places.issue(hidden, "x") == ConfigIssue("f.yaml:4:11", "model.hidden", "x", (4, 11))
+    assert places.issue(hidden, "x") == ConfigIssue(
+        "f.yaml:4:11", "model.hidden", "x", (4, 11), "E13"
+    )
     assert places.issue(hidden, "x", at_key=True).where == "f.yaml:4:3"
     assert places.issue((*hidden, 1), "x") == ConfigIssue(
-        "f.yaml:4:15", "model.hidden[1]", "x", (4, 15)
+        "f.yaml:4:15", "model.hidden[1]", "x", (4, 15), "E13"
     )
     assert places.locate(("model", "dropout")) == ("f.yaml:3:3", (3, 3))
     assert places.locate(("train", "epochs")) == ("f.yaml:1:1", (1, 1))

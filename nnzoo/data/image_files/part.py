@@ -57,39 +57,34 @@ def decoding_notes(parts: Iterable[DecodedPart], bits: int) -> list[str]:
         count = plural(len(names), "broken image")
         notes.append(Note("N18", f"left out: {count} (data.broken: skip): {list_some(names)}"))
     if names := files["animated"]:
-        notes.append(
-            Note(
-                "N18",
-                f"{_have(names)} several frames or pages, the first is used ({list_some(names)})",
-            )
-        )
+        text = f"{_have(names)} several frames or pages, the first is used ({list_some(names)})"
+        notes.append(Note("N18", text))
     notes += _value_notes(files, bits, largest_float)
     for mode, names in converted.items():
         how = "laid on white" if mode == "transparent" else "converted to red, green and blue"
         count = plural(len(names), "image is", "images are")
         notes.append(Note("N18", f"{count} {mode}: {how} ({list_some(names)})"))
     if names := files["deep colors"]:
-        notes.append(
-            Note(
-                "N18",
-                f"{_have(names)} colours of 16 bits, of which the upper 8 are read "
-                f"({list_some(names, 1)}); the largest value is {brightest} of 255",
-            )
+        text = (
+            f"{_have(names)} colours of 16 bits, of which the upper 8 are read "
+            f"({list_some(names, 1)}); the largest value is {brightest} of 255"
         )
+        notes.append(Note("N18", text))
+    return notes + _lost_value_notes(files)
+
+
+def _lost_value_notes(files: dict[str, list[str]]) -> list[str]:
+    """Name images that come out black, or whose largest values are cut off."""
+    notes: list[str] = []
     if names := files["black"]:
-        notes.append(
-            Note(
-                "W49", f"{plural(len(names), 'image')} of these come out black ({list_some(names)})"
-            )
-        )
+        count = plural(len(names), "image")
+        notes.append(Note("W49", f"{count} of these come out black ({list_some(names)})"))
     if names := files["cut"]:
-        notes.append(
-            Note(
-                "N18",
-                f"{plural(len(names), 'image')} with larger values than training images have, which are "
-                f"cut off ({list_some(names)})",
-            )
+        text = (
+            f"{plural(len(names), 'image')} with larger values than training images have, which are "
+            f"cut off ({list_some(names)})"
         )
+        notes.append(Note("N18", text))
     return notes
 
 

@@ -22,7 +22,7 @@ from nnzoo.data.table_files.file_format import find_source
 from nnzoo.data.table_files.table_io import read_table
 from nnzoo.data.table_files.text_encoding import find_encoding, read_head
 from nnzoo.errors import DataError
-from nnzoo.text import Note, labeled, list_some, plural, reworded, shorten
+from nnzoo.text import Note, list_some, note_line, plural, reworded, shorten
 
 Form = Literal["folder", "ts", "arff", "long", "wide", "ragged"]
 
@@ -108,7 +108,7 @@ def description(data: RecordingsOptions) -> list[str]:
         name = f"{part}: " if len(parts) > 1 else ""
         channels = plural(len(one.channels), "channel")
         lines.append(f"{name}{plural(len(one), 'recording')} of {steps} time steps, {channels}")
-        lines += [f"note: {' '.join(labeled(note).split())}" for note in [*one.notes, *one.cuts]]
+        lines += [" ".join(note_line(note).split()) for note in [*one.notes, *one.cuts]]
     return lines
 
 

@@ -9,7 +9,7 @@ from nnzoo.config.data_options import CsvOptions, FileOptions, SeriesOptions
 from nnzoo.data.columns.roles import ROLE_KEYS, ROLE_WORDS, role_columns
 from nnzoo.data.columns.values import ValueOptions, column_name, describe_number
 from nnzoo.errors import ConfigError, ConfigIssue, DataError
-from nnzoo.text import labeled, shorten
+from nnzoo.text import note_line, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -53,7 +53,7 @@ def description(data: FileOptions) -> list[str]:
     return [
         f"{data.path}: {rows}, {len(frame.columns):,} columns",
         *_table_lines(columns, roles),
-        *(f"note: {' '.join(labeled(note).split())}" for note in notes),
+        *(" ".join(note_line(note).split()) for note in notes),
     ]
 
 

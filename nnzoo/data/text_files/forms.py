@@ -14,7 +14,7 @@ from nnzoo.data.text_files.documents import Documents
 from nnzoo.data.text_files.folder import read_folder
 from nnzoo.data.text_files.table import read_texts
 from nnzoo.errors import DataError
-from nnzoo.text import labeled, list_some, plural, shorten
+from nnzoo.text import list_some, note_line, plural, shorten
 
 
 def read_documents(path: str, data: Any, key: str = "data.path") -> dict[str, Documents]:
@@ -54,5 +54,5 @@ def description(data: TextOptions) -> list[str]:
         counts = Counter(one.targets or [])
         shown = [f"{shorten(label)} {count:,}" for label, count in counts.most_common(12)]
         lines.append(f"target '{shorten(one.target)}': {list_some(shown, 12)}")
-        lines += [f"note: {' '.join(labeled(note).split())}" for note in one.notes]
+        lines += [" ".join(note_line(note).split()) for note in one.notes]
     return lines

@@ -61,9 +61,7 @@ def check_names(options: EvalOptions, problem: Problem) -> None:
     for name in options.baselines:
         if name not in known:
             raise ConfigError.at(
-                "eval.baselines",
-                f"there is no '{name}' for these data; one of {', '.join(known)}",
-                code="E16",
+                "eval.baselines", f"there is no '{name}' for these data; one of {', '.join(known)}"
             )
 
 

@@ -39,6 +39,6 @@ def build_task(
     if monitor != "auto" and monitor not in built.metric_names:
         known = ", ".join(f"val_{name}" for name in built.metric_names)
         raise ConfigError.at(
-            "train.monitor", f"'{options.monitor}' is not measured here; one of {known}", code="E16"
+            "train.monitor", f"'{options.monitor}' is not measured here; one of {known}"
         )
     return built

@@ -37,7 +37,7 @@ class Regression(Task):
         check_loss(options, ("mse", "mae", "huber", "quantile"), "the target is a number")
         if options.label_smoothing:
             raise ConfigError.at(
-                "train.label_smoothing", "is for classes, but the target is a number", code="E16"
+                "train.label_smoothing", "is for classes, but the target is a number"
             )
         self.loss_name = "mse" if options.loss == "auto" else options.loss
         self.huber_delta = options.huber_delta

@@ -30,9 +30,7 @@ def check_loss(options: TrainOptions, allowed: Sequence[str], target: str) -> No
     """Raise ConfigError unless `train.loss` is auto or allowed; target: what is predicted, as a clause."""
     if options.loss not in ("auto", *allowed):
         raise ConfigError.at(
-            "train.loss",
-            f"'{options.loss}' is for {LOSSES[options.loss]}, but {target}",
-            code="E16",
+            "train.loss", f"'{options.loss}' is for {LOSSES[options.loss]}, but {target}"
         )
 
 
