@@ -275,7 +275,8 @@ def example_line(key: str) -> str:
 def _set_option(key: str, value: Any) -> str:
     """The option of a command that sets a value; braces and spaces are quoted for the shell."""
     text = f"{key}={flow_yaml(value)}"
-    return f"-s {shlex.quote(text) if set(text) & set(' {}*$"') else text}"
+    needs_quotes = set(text) & set(' {}*$"')
+    return f"-s {shlex.quote(text) if needs_quotes else text}"
 
 
 def _other_value(use: KeyUse) -> Any:
