@@ -14,7 +14,7 @@ CHART_SCRIPTS = ("hover.js", "tables.js")
 """Files of nnzoo/web/scripts for pages with charts and tables."""
 
 
-def run_script(run: RunReport, network: dict[str, Any] | None) -> Script:
+def run_script(run: RunReport, network: dict[str, Any] | None = None) -> Script:
     """Return the script of the page of a run, with its rows and thresholds where its data can be read.
 
     A language model predicts every token of a text: it has no rows to show. network: what `network_data` returned.

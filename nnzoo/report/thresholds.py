@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 MAX_LABELS = 30
 """Of many classes or labels, those with the most rows."""
 MAX_EXACT_ROWS = 5000
-MAX_EXACT_NUMBERS = 40_000
+MAX_EXACT_NUMBERS = 24_000
 """Up to so many rows of a split, and rows times labels of all splits, every threshold is known."""
 MAX_GRID, GRID_NUMBERS = 1000, 16_000
 """Else so many thresholds of each label, fewer where there are many labels."""

@@ -213,6 +213,22 @@ def test_without_its_script_a_page_reads_as_it_did(
         assert page.complaints == []
 
 
+def test_a_page_is_printed_as_it_is_without_its_script(
+    digits: tuple[Path, RunReport], browser: Browser
+) -> None:
+    texts = []
+    for scripts in (False, True):
+        with browser.open(digits[0], scripts=scripts) as page:
+            if scripts:
+                page.mouse("td[data-cell]")
+                page.evaluate("document.querySelector('#answers .filter input').focus()")
+                page.press("7")
+                page.mouse("#curves [data-legend]")
+            page.tab.call("Emulation.setEmulatedMedia", media="print")
+            texts.append(page.evaluate("document.body.innerText").split())
+    assert texts[0] == texts[1]
+
+
 def test_a_changed_script_does_not_run(
     digits: tuple[Path, RunReport], browser: Browser, tmp_path: Path
 ) -> None:

@@ -96,6 +96,17 @@ def test_a_browser_opens_the_page_without_a_word_and_without_scrolling_sideways(
         assert opened.evaluate("document.documentElement.scrollWidth") == width
         drawn = "[...document.querySelectorAll('svg')].map(each => each.getBoundingClientRect().height > 80)"
         assert opened.evaluate(drawn) == [True] * 3
+        # Sorted by its score, a trial keeps the line with its reason; trials without a score come last.
+        rows = "[...document.querySelectorAll('.trials tr')].slice(1).map(r => [r.className, r.cells[1]?.textContent])"
+        before = [name for name, _ in opened.evaluate(rows)]
+        opened.mouse(".trials th:nth-child(2) button")
+        after = opened.evaluate(rows)
+        names = [name for name, _ in after]
+        assert names.count("reason") == before.count("reason") > 0
+        assert all(names[i - 1] == "before" for i, name in enumerate(names) if name == "reason")
+        scores = [score for name, score in after if name != "reason"]
+        known = [float(score) for score in scores if score]
+        assert known == sorted(known) and scores[len(known) :] == [""] * (len(scores) - len(known))
 
 
 def test_trials_with_tensorboard_write_their_curves() -> None:

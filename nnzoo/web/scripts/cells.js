@@ -220,7 +220,7 @@ nnzoo.cells = (() => {
       const part = rows.length < data.n ? `One of the ${rows.length} rows, of ${data.n}, that this page holds.` : "";
       show(`Row at actual ${data.rows[rows[i]].actual}`, part, [rows[i]]);
     });
-    figure.append(nnzoo.element("p", {class: "soft"}, "Click a point to see its row."));
+    figure.append(nnzoo.element("p", {class: "soft needs-script"}, "Click a point to see its row."));
   }
 
   /** Bars of residuals: the rows of each. */
@@ -237,7 +237,7 @@ nnzoo.cells = (() => {
       const range = `${nnzoo.number(edges[i])} to ${nnzoo.number(edges[i + 1])}`;
       show(`Predicted minus actual ${range}: ${count(cell)}`, "The largest errors first.", cell.rows);
     });
-    figure.append(nnzoo.element("p", {class: "soft"}, "Click a bar to see its rows."));
+    figure.append(nnzoo.element("p", {class: "soft needs-script"}, "Click a bar to see its rows."));
   }
 
   /** List all confusions of classes that are too many for a matrix. */
@@ -253,7 +253,7 @@ nnzoo.cells = (() => {
     }
     const some = wrong.length > MOST_LISTED ? `the ${MOST_LISTED} most frequent of ` : "all ";
     const summary = nnzoo.element("summary", {}, `${some}${wrong.length} confusions`);
-    place.append(nnzoo.element("details", {}, summary, nnzoo.element("div", {class: "listed"}, table)));
+    place.append(nnzoo.element("details", {class: "needs-script"}, summary, nnzoo.element("div", {class: "listed"}, table)));
     nnzoo.tables.enhance(table);
   }
 
