@@ -35,7 +35,7 @@ LAYERS = """
     nnzoo.config.sweep_space
     nnzoo.config.run_config
     nnzoo.config.load nnzoo.config
-    nnzoo.config.default_space
+    nnzoo.config.default_space nnzoo.config.completion
     nnzoo.explain nnzoo.explain.languages nnzoo.evaluation.thresholds
     nnzoo.explain.codes nnzoo.explain.keys nnzoo.explain.describe_type
     nnzoo.explain.subject nnzoo.explain.walk
@@ -154,7 +154,7 @@ LAYERS = """
     nnzoo.watch.viewer
     nnzoo.watch.serve
     nnzoo.interrupts
-    nnzoo.api nnzoo.cli.messages nnzoo.cli.usage
+    nnzoo.api nnzoo.cli.messages nnzoo.cli.usage nnzoo.cli.completion
     nnzoo.network_estimator
     nnzoo.estimators
     nnzoo.cli.common nnzoo.cli.process

@@ -32,6 +32,7 @@ from nnzoo.cli import (
     watch,
 )
 from nnzoo.cli.common import handle_errors
+from nnzoo.cli.completion import VARIABLE, run_completion
 from nnzoo.cli.process import fast_exit, open_streams
 from nnzoo.cli.usage import Command
 
@@ -94,6 +95,8 @@ def main() -> None:
     # While torch loads Python looks for unreachable objects in vain again and again: 0.2 s of 1.6.
     gc.set_threshold(50_000)
     try:
+        if VARIABLE in os.environ:
+            run_completion(app)
         app()
     except SystemExit as end:
         fast_exit(end.code)

@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nnzoo.cli.completion import (
+    complete_config,
+    complete_device,
+    complete_entry,
+    complete_run,
+    complete_set,
+)
 from nnzoo.cli.messages import StatusDisplay, show_error
-from nnzoo.cli.usage import check_verbose, complete_config, complete_key
+from nnzoo.cli.usage import check_verbose
 from nnzoo.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
@@ -61,7 +68,7 @@ SetOption = Annotated[
         "--set",
         "-s",
         metavar="KEY=VALUE",
-        autocompletion=complete_key,
+        autocompletion=complete_set,
         help="Change a value: -s model.dropout=0.5",
     ),
 ]
@@ -72,7 +79,13 @@ OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Parent directory of run folders.")
 ]
 DeviceOption = Annotated[
-    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        autocompletion=complete_device,
+        help="auto, cpu, cuda or cuda:N.",
+    ),
 ]
 FreshOption = Annotated[
     bool, typer.Option("--fresh", help="Start over; the old folder is renamed, not deleted.")
@@ -94,6 +107,7 @@ RunArgument = Annotated[
     Path,
     typer.Argument(
         metavar="RUN",
+        autocompletion=complete_run,
         help="A run folder, the folder of a group of runs, or a .pt file.",
         show_default=False,
     ),
@@ -102,6 +116,7 @@ OptionalRunArgument = Annotated[
     Path | None,
     typer.Argument(
         metavar="RUN",
+        autocompletion=complete_run,
         help="A run folder, the folder of a group of runs, or a .pt file.",
         show_default=False,
     ),
@@ -125,7 +140,12 @@ SplitOption = Annotated[
 ]
 NameArgument = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="Show only this one, in detail.", show_default=False),
+    typer.Argument(
+        metavar="NAME",
+        autocompletion=complete_entry,
+        help="Show only this one, in detail.",
+        show_default=False,
+    ),
 ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, SetOption, load_torch
+from nnzoo.cli.completion import complete_subject
 
 if TYPE_CHECKING:
     from nnzoo.explain.languages import Language
@@ -22,6 +23,7 @@ SubjectArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="CODE|KEY|CONFIG|RUN",
+        autocompletion=complete_subject,
         show_default=False,
         help="A code such as W03, a key such as optim.schedule, a config or a run folder.",
     ),

@@ -11,12 +11,17 @@ from typing import Annotated, Literal, cast
 import typer
 
 from nnzoo.cli.common import DebugOption
+from nnzoo.cli.completion import complete_source
 from nnzoo.errors import UsageError, escape_controls, shell_word
 from nnzoo.text import labeled
 
 SourceArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder."),
+    typer.Argument(
+        metavar="NAME|DATA",
+        autocompletion=complete_source,
+        help="A bundled config, or your data file or folder.",
+    ),
 ]
 FileArgument = Annotated[
     Path | None,

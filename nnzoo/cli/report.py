@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 
 from nnzoo.cli.common import DebugOption, DeviceOption, SetOption, load_torch, note
+from nnzoo.cli.completion import complete_run
 from nnzoo.errors import UsageError
 from nnzoo.status import status
 from nnzoo.text import Note
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", autocompletion=complete_run, help="Run folders.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(

@@ -1,10 +1,8 @@
-"""Usage errors that say what to type instead, and tab completion."""
+"""Usage errors that say what to type instead."""
 
 from __future__ import annotations
 
 import inspect
-from glob import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -138,40 +136,3 @@ def _argument_hint(words: list[str]) -> str:
         if key:
             return f"a value is set with -s {key}={value}"
     return ""
-
-
-def complete_config(incomplete: str) -> list[str]:
-    """Offer YAML files and folders here, then the bundled configs."""
-    from nnzoo.config.load import bundled_configs
-
-    configs = [path.stem for path in bundled_configs() if path.stem.startswith(incomplete)]
-    folder, _, name = incomplete.rpartition("/")
-    base = Path(folder) if folder else Path("/" if incomplete.startswith("/") else ".")
-    paths = sorted(base.glob(f"{escape(name)}*"))
-    folders = [path for path in paths if path.is_dir() and not path.name.startswith(".")]
-    return [
-        *(
-            f"{path}/" if path in folders else str(path)
-            for path in paths
-            if path in folders or path.suffix in (".yaml", ".yml")
-        ),
-        *configs,
-    ]
-
-
-def complete_key(incomplete: str) -> list[str]:
-    """Offer the keys of --set, as far as the next dot; of all models, data sources and optimizers."""
-    from nnzoo.config.option_tables import option_table
-
-    names = {"name=", "seed="}
-    for section, options in _options_by_section():
-        if section.startswith(incomplete.partition(".")[0]) or incomplete.startswith(section):
-            names |= {f"{section}.{key}=" for key, _, _ in option_table(options)}
-            names |= {f"{section}.name="} if section not in ("train", "eval") else set()
-    depth = incomplete.count(".") + 1
-    offered = set()
-    for name in names:
-        if name.startswith(incomplete):
-            parts = name.split(".")
-            offered.add(name if len(parts) <= depth else ".".join(parts[:depth]) + ".")
-    return sorted(offered)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nnzoo.cli.common import DEFAULT_OUT, DebugOption, note
+from nnzoo.cli.completion import complete_run
 from nnzoo.errors import UsageError
 
 MAX_PORT = 65_535
@@ -17,7 +18,11 @@ MAX_PORT = 65_535
 def watch(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="RUN|FOLDER", help="A run folder, or a folder of runs."),
+        typer.Argument(
+            metavar="RUN|FOLDER",
+            autocompletion=complete_run,
+            help="A run folder, or a folder of runs.",
+        ),
     ] = DEFAULT_OUT,
     port: Annotated[
         int, typer.Option("--port", metavar="N", help="The port of the page; 0 for a free one.")

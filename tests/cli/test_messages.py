@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nnzoo.cli.messages import render
-from nnzoo.cli.usage import complete_key
+from nnzoo.config.completion import complete_setting
 from nnzoo.text import wrap_text
 
 Nnzoo = Callable[..., Any]
@@ -77,29 +77,6 @@ def test_a_bundled_config_has_a_short_name_in_messages(nnzoo: Nnzoo) -> None:
     assert "# bundled cnn.yaml:" in nnzoo("check", "cnn", "--all").out
 
 
-def test_tab_offers_configs_keys_and_words(nnzoo: Nnzoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("cnn_mine.yaml").write_text("")
-    Path("cnn_runs").mkdir()
-
-    def offered(*typed: str) -> list[str]:
-        monkeypatch.setenv("_NNZOO_COMPLETE", "complete_bash")
-        monkeypatch.setenv("COMP_WORDS", " ".join(("nnzoo", *typed)))
-        monkeypatch.setenv("COMP_CWORD", str(len(typed)))
-        return nnzoo().out.split()
-
-    assert offered("train", "--config", "cnn_m") == [
-        "cnn_mine.yaml",
-        "cnn_mnist",
-        "cnn_mnist_best",
-        "cnn_mnist_fast",
-    ]
-    assert offered("check", "cnn_r") == ["cnn_runs/"]
-    assert offered("train", "-s", "model.kern") == ["model.kernel_size="]
-    assert offered("train", "-s", "opt") == ["optim."]
-    assert offered("train", "--resume", "m") == ["must"]
-    assert offered("eval", "x", "--split", "t") == ["train", "test"]
-
-
 def test_the_page_of_words_names_keys_of_the_language() -> None:
     page = (Path(__file__).parents[2] / "docs" / "words.md").read_text()
     named = set(re.findall(r"`((?:data|model|optim|train)\.[a-z_.]+)", page)) - {
@@ -108,7 +85,7 @@ def test_the_page_of_words_names_keys_of_the_language() -> None:
     }
     assert len(named) > 20
     for key in named:
-        assert complete_key(key), key
+        assert complete_setting(key, {}), key
     for word in ("softmax", "n_steps", "n_features", "SVD", ".pth"):
         assert word in page
 
