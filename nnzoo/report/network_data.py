@@ -24,13 +24,13 @@ from nnzoo.web.render import encode_array
 SCRIPTS = ["forward.js", "layers.js", "explore.js", "places.js", "maps.js", "steps.js", "whatif.js"]
 """The scripts that compute and show it, in their order."""
 MAX_INPUTS = 10
-MAX_STEPS = 400
-"""Time steps of a shown sequence; of a longer one the page shows nothing, since its prediction needs all."""
+MAX_STEPS = 1000
+"""Time steps of a shown sequence."""
 MAX_NUMBERS = 200_000
 """Numbers of all shown inputs together."""
 MAX_MULTIPLY_ADDS = 100_000_000
 """Of one input: about half a second in a browser."""
-MAX_COLUMNS = 40
+MAX_COLUMNS = 100
 """Columns of a table that what-if shows."""
 
 
@@ -43,6 +43,10 @@ def network_data(run: RunReport, multiply_adds: int) -> dict[str, Any]:
     widgets = _widgets(run.network)
     if not widgets:
         return {"widgets": [], "reason": ""}
+    columns = len(run.spec.columns)
+    if widgets == ["what-if"] and columns > MAX_COLUMNS:
+        reason = f"it reads {columns} columns; what-if is for up to {MAX_COLUMNS}"
+        return {"widgets": [], "reason": reason}
     try:
         return {"widgets": widgets, "reason": ""} | _computed(run, multiply_adds)
     except UndescribedError as error:
@@ -55,7 +59,7 @@ def _widgets(network: Network) -> list[str]:
     if isinstance(model, Recurrent):
         return ["time-steps"]
     if kind == "table":
-        return ["what-if"] if len(network.data_spec.columns) <= MAX_COLUMNS else []
+        return ["what-if"]
     has_maps = kind in ("image", "series") or isinstance(model, CNN)
     return ["feature-maps"] if has_maps else []
 
@@ -66,7 +70,7 @@ def _computed(run: RunReport, multiply_adds: int) -> dict[str, Any]:
         raise UndescribedError(
             f"one input takes {multiply_adds:,} multiply-adds; a page computes up to {MAX_MULTIPLY_ADDS:,}"
         )
-    raw, titles = _shown_inputs(run)
+    raw, titles, left_out = _shown_inputs(run)
     if not raw:
         raise UndescribedError(
             f"its inputs are too large: over {MAX_STEPS} time steps, or {MAX_NUMBERS:,} numbers"
@@ -77,6 +81,7 @@ def _computed(run: RunReport, multiply_adds: int) -> dict[str, Any]:
         "program": program,
         "inputs": [encode_array(_as_array(x[0]), keep_float64=True) for x in raw],
         "titles": titles,
+        "left_out": left_out,
         "predictions": [
             encode_array(prediction.numpy(), keep_float64=True) for prediction in predictions
         ],
@@ -85,12 +90,12 @@ def _computed(run: RunReport, multiply_adds: int) -> dict[str, Any]:
     }
 
 
-def _shown_inputs(run: RunReport) -> tuple[list[Tensor], list[str]]:
-    """Return inputs that the page shows, each as a batch of one, and a title for each."""
+def _shown_inputs(run: RunReport) -> tuple[list[Tensor], list[str], int]:
+    """Return inputs that the page shows, each as a batch of one, a title for each, and how many were too large."""
     dataset, network = run.loaded.dataset, run.network
     if run.spec.input.per_step:
         text = inspection.running_text(run.loaded, run.split, [])
-        return [text[:1, : inspection.MAX_DRAWN_TOKENS]], ["the beginning of the text"]
+        return [text[:1, : inspection.MAX_DRAWN_TOKENS]], ["the beginning of the text"], 0
     rows = _rows(dataset, run.split)
     inputs, targets = run.loaded.raw(run.split, rows)
     labels = inspection.format_targets(dataset, targets)
@@ -104,7 +109,7 @@ def _shown_inputs(run: RunReport) -> tuple[list[Tensor], list[str]]:
             continue
         shown.append(x)
         titles.append(f"{row_label(dataset, run.split, row)}: actual {label}")
-    return shown, titles
+    return shown, titles, len(rows) - len(shown)
 
 
 def _rows(dataset: Dataset, split: str) -> Tensor:

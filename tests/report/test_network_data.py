@@ -124,7 +124,7 @@ def open_part(run: RunReport, browser: Browser, **window: Any) -> Iterator[Opene
 
 def raw_input(run: RunReport, place: int) -> Tensor:
     """The input in a place of the list that the page shows, as a batch of one."""
-    raw, _ = module._shown_inputs(run)
+    raw, *_ = module._shown_inputs(run)
     return raw[place]
 
 
@@ -325,6 +325,9 @@ def test_steps_show_the_gates_that_torch_computes(
             float(states["hidden"][0, 6, 5])
         )
         shown = numbers(opened, "#time-steps .prediction td.n")
+        if "reverse" not in layer:  # the state after each step, read out
+            with eval_in_fp32(run.network), torch.no_grad():
+                prediction = run.network.predict(raw[:, :, :7])[0]
         assert shown == close(sorted(prediction.tolist(), reverse=True)[: len(shown)])
         opened.mouse("[aria-label=Play]")
         assert text(opened, "[aria-label=Pause]") == "❚❚"
@@ -469,7 +472,7 @@ def test_what_is_not_computed_has_its_reason(
     monkeypatch.setattr(module, "MAX_NUMBERS", 10)
     assert "inputs are too large" in network_data(run, 1)["reason"]
     monkeypatch.setattr(module, "MAX_COLUMNS", 2)
-    assert network_data(runs("table"), 1) == {"widgets": [], "reason": ""}
+    assert network_data(runs("table"), 1)["reason"] == "it reads 3 columns; what-if is for up to 2"
 
 
 def test_inputs_are_of_every_class_and_have_names(runs: Callable[[str], RunReport]) -> None:

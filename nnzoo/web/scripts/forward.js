@@ -7,7 +7,7 @@ nnzoo.forward = (() => {
    * A layer's output, row by row; of a recurrent layer also every gate and state (time, units), by direction.
    */
   const size = (shape) => shape.reduce((product, n) => product * n, 1);
-  const tensor = (shape, values = new Float64Array(size(shape))) => ({ shape, values });
+  const tensor = (shape, values = new Float64Array(size(shape))) => ({shape, values});
   const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
   /** Decode all tensors of a description once. */
@@ -16,7 +16,7 @@ nnzoo.forward = (() => {
       const entries = Object.entries(layer).map(([key, value]) => [key, value?.shape ? nnzoo.array(value) : value]);
       return Object.fromEntries(entries);
     });
-    return { ...program, layers };
+    return {...program, layers};
   }
 
   /** The error function: its series near zero, else the continued fraction of its complement. */
@@ -146,7 +146,7 @@ nnzoo.forward = (() => {
   /** Normalize parts of equal length to mean 0 and variance 1, then scale by the channel of each value. */
   function normalize(layer, x, parts, axis) {
     const length = x.values.length / parts, channel = channelOf(x, axis);
-    const moments = Array.from({ length: parts }, (_, part) => {
+    const moments = Array.from({length: parts}, (_, part) => {
       const values = x.values.subarray(part * length, (part + 1) * length);
       const mean = values.reduce((a, b) => a + b, 0) / length;
       return [mean, values.reduce((a, b) => a + (b - mean) ** 2, 0) / length];
@@ -161,7 +161,7 @@ nnzoo.forward = (() => {
   function recur(layer, x, suffix) {
     const weights = (name) => [layer[`weight_${name}${suffix}`], layer[`bias_${name}${suffix}`]];
     const units = layer[`weight_hh${suffix}`].shape[1], [steps, features] = x.shape;
-    const names = { rnn: [], lstm: ["input", "forget", "candidate", "output", "cell"], gru: ["reset", "update", "candidate"] };
+    const names = {rnn: [], lstm: ["input", "forget", "candidate", "output", "cell"], gru: ["reset", "update", "candidate"]};
     const gates = Object.fromEntries([...names[layer.cell], "hidden"].map((name) => [name, tensor([steps, units])]));
     const f = layer.function === "relu" ? activations.relu : Math.tanh;
     let hidden = new Float64Array(units);
@@ -194,7 +194,7 @@ nnzoo.forward = (() => {
   }
 
   function recurrent(layer, x) {
-    const gates = { forward: recur(layer, x, "") };
+    const gates = {forward: recur(layer, x, "")};
     if (layer.bidirectional) gates.reverse = recur(layer, x, "_reverse");
     const states = Object.values(gates).map((direction) => direction.hidden);
     const [steps, units] = states[0].shape, width = units * states.length;
@@ -202,7 +202,7 @@ nnzoo.forward = (() => {
     states.forEach((state, d) => {
       for (let t = 0; t < steps; t++) y.values.set(state.values.subarray(t * units, (t + 1) * units), t * width + d * units);
     });
-    return { ...y, gates };
+    return {...y, gates};
   }
 
   /** The last, mean or largest state over time; the last of the reverse direction is that of the first step. */
@@ -210,7 +210,7 @@ nnzoo.forward = (() => {
     const [steps, width] = x.shape;
     const y = tensor([width]);
     for (let u = 0; u < width; u++) {
-      const values = Array.from({ length: steps }, (_, t) => x.values[t * width + u]);
+      const values = Array.from({length: steps}, (_, t) => x.values[t * width + u]);
       const first = layer.bidirectional && u >= width / 2;
       y.values[u] = layer.kind === "last" ? values[first ? 0 : steps - 1]
         : layer.kind === "mean" ? pooled.average(values) : pooled.max(values);

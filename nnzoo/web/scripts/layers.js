@@ -2,7 +2,7 @@
 // Every type of layer of a description, and the pass through all of them.
 
 nnzoo.network = (() => {
-  const { tensor, size, map, last, linear, activations, channelOf, pooled } = nnzoo.forward;
+  const {tensor, size, map, last, linear, activations, channelOf, pooled} = nnzoo.forward;
 
   /** (..., features): the first `count` features by f(value, feature), the others as they are. */
   const firstFeatures = (x, count, f) => map(x, (value, i) => (i % last(x) < count ? f(value, i % last(x)) : value));
@@ -16,7 +16,7 @@ nnzoo.network = (() => {
   }
 
   function scale(layer, x) {
-    const { shift, factor } = layer;
+    const {shift, factor} = layer;
     if (typeof factor === "number") return map(x, (value) => value * factor);
     const channel = channelOf(x, layer.axis ?? -1), count = factor.values.length;
     return map(x, (value, i) => {
@@ -26,7 +26,7 @@ nnzoo.network = (() => {
   }
 
   /** Linear between the knots, constant outside. */
-  function quantile({ knots, values }, x) {
+  function quantile({knots, values}, x) {
     const count = knots.shape[1];
     return firstFeatures(x, knots.shape[0], (value, feature) => {
       const start = feature * count;
@@ -41,7 +41,7 @@ nnzoo.network = (() => {
   }
 
   /** (..., features) to (..., components). */
-  function pca({ mean, components }, x) {
+  function pca({mean, components}, x) {
     const [features, count] = components.shape;
     const y = tensor([...x.shape.slice(0, -1), count]);
     for (let i = 0; i < y.values.length; i++) {
@@ -53,7 +53,7 @@ nnzoo.network = (() => {
     return y;
   }
 
-  function embedding({ weight, ids }, x) {
+  function embedding({weight, ids}, x) {
     const width = weight.shape[1], y = tensor([x.shape[0], width]);
     x.values.forEach((id, t) => {
       const row = ids ? ids.indexOf(id) : id;
@@ -78,7 +78,7 @@ nnzoo.network = (() => {
     return map(tensor([features, steps]), (_, i) => x.values[(i % steps) * features + Math.floor(i / steps)]);
   }
 
-  function activation({ function: name, slope, strength }, x) {
+  function activation({function: name, slope, strength}, x) {
     const f = activations[name];
     return map(x, (value, i) => {
       const y = f(value, slope);
@@ -119,22 +119,22 @@ nnzoo.network = (() => {
   }
 
   /** Differences of the first features of a sequence from their last values. */
-  function difference({ features }, x) {
+  function difference({features}, x) {
     const end = x.values.length - last(x);
     return firstFeatures(x, features, (value, feature) => value - x.values[end + feature]);
   }
 
-  function addLast({ features }, output, x) {
+  function addLast({features}, output, x) {
     const end = x.values.length - last(x);
     return map(output, (value, i) => value + x.values[end + (i % features)]);
   }
 
   /** Each number x beside a linear map of cosines of it; in float32 as torch, since a large angle loses its digits. */
-  function numericEmbedding({ frequencies, phases, weight, bias }, x) {
+  function numericEmbedding({frequencies, phases, weight, bias}, x) {
     const [numbers, count, added] = weight.shape, values = [], f32 = Math.fround;
     for (let n = 0; n < numbers; n++) {
       const circle = f32(f32(2 * Math.PI) * x.values[n]);
-      const waves = Array.from({ length: count }, (_, k) =>
+      const waves = Array.from({length: count}, (_, k) =>
         Math.cos(f32(f32(circle * frequencies.values[n * count + k]) + phases.values[n * count + k])));
       values.push(x.values[n]);
       for (let a = 0; a < added; a++) {
@@ -146,7 +146,7 @@ nnzoo.network = (() => {
   }
 
   /** Vectors in place of the one-hot columns of some categories. */
-  function categoryEmbedding({ sizes, is_embedded: isEmbedded, weight }, x) {
+  function categoryEmbedding({sizes, is_embedded: isEmbedded, weight}, x) {
     const values = [], width = weight.shape[1];
     let start = 0, row = 0;
     sizes.forEach((count, part) => {
@@ -165,27 +165,27 @@ nnzoo.network = (() => {
   }
 
   /** A copy of the row for each member, times factors of its own: (features) to (members, features). */
-  function members({ factors }, x) {
+  function members({factors}, x) {
     return map(tensor(factors.shape), (_, i) => x.values[i % factors.shape[1]] * factors.values[i]);
   }
 
   /** The mean over the members, each with a linear layer of its own. */
-  function memberOutputs({ weight, bias }, x) {
+  function memberOutputs({weight, bias}, x) {
     const [count, outputs, inputs] = weight.shape, y = tensor([outputs]);
     for (let m = 0; m < count; m++) {
       const row = tensor([inputs], x.values.subarray(m * inputs, (m + 1) * inputs));
-      const part = { values: bias.values.subarray(m * outputs, (m + 1) * outputs) };
+      const part = {values: bias.values.subarray(m * outputs, (m + 1) * outputs)};
       linear(row, weight, part, m * outputs * inputs).values.forEach((value, i) => { y.values[i] += value / count; });
     }
     return y;
   }
 
   const types = {
-    impute: ({ fill }, x) => firstFeatures(x, fill.values.length, (value, f) => (Number.isNaN(value) ? fill.values[f] : value)),
+    impute: ({fill}, x) => firstFeatures(x, fill.values.length, (value, f) => (Number.isNaN(value) ? fill.values[f] : value)),
     one_hot: oneHot,
     scale,
     quantile,
-    clip: ({ numbers, limit }, x) => firstFeatures(x, numbers, (value) => value / Math.sqrt(1 + (value / limit) ** 2)),
+    clip: ({numbers, limit}, x) => firstFeatures(x, numbers, (value) => value / Math.sqrt(1 + (value / limit) ** 2)),
     pca,
     float32: (_, x) => map(x, Math.fround),
     flatten: (_, x) => tensor([x.values.length], x.values),
@@ -195,7 +195,7 @@ nnzoo.network = (() => {
     embedding,
     rows,
     transpose,
-    linear: ({ weight, bias }, x) => linear(x, weight, bias),
+    linear: ({weight, bias}, x) => linear(x, weight, bias),
     conv: nnzoo.forward.conv,
     pool: nnzoo.forward.pool,
     global_pool: globalPool,
@@ -213,8 +213,8 @@ nnzoo.network = (() => {
     member_outputs: memberOutputs,
     softmax,
     probability: (_, x) => map(x, nnzoo.forward.sigmoid),
-    unscale: ({ shift, scale }, x) => map(x, (value, i) => value * scale.values[i % shift.values.length] + shift.values[i % shift.values.length]),
-    sort: ({ outputs }, x) => {
+    unscale: ({shift, scale}, x) => map(x, (value, i) => value * scale.values[i % shift.values.length] + shift.values[i % shift.values.length]),
+    sort: ({outputs}, x) => {
       const y = tensor([...x.shape]);
       for (let o = 0; o < outputs; o++) {
         const values = x.values.filter((_, i) => i % outputs === o).sort();
@@ -229,11 +229,13 @@ nnzoo.network = (() => {
    * @param {{layers: Object[]}} program from nnzoo.forward.decodeProgram
    * @param {Tensor} input shape and values of one raw sample
    */
-  function run(program, input) {
-    const outputs = [];
-    for (const layer of program.layers) {
-      const inputs = layer.inputs.map((place) => outputs[place]);
-      outputs.push(layer.type === "input" ? tensor(input.shape, Float64Array.from(input.values)) : types[layer.type](layer, ...inputs));
+  const run = (program, input) => runFrom(program, [tensor(input.shape, Float64Array.from(input.values))]);
+
+  /** The same with the outputs of the first layers given; those behind them are computed. */
+  function runFrom(program, first) {
+    const outputs = [...first];
+    for (const layer of program.layers.slice(first.length)) {
+      outputs.push(types[layer.type](layer, ...layer.inputs.map((place) => outputs[place])));
     }
     return outputs;
   }
@@ -252,5 +254,5 @@ nnzoo.network = (() => {
     return largest;
   }
 
-  return { run, prediction, maxDifference, types };
+  return {run, runFrom, prediction, maxDifference, types};
 })();

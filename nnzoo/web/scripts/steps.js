@@ -173,14 +173,35 @@ nnzoo.steps = (() => {
   }
 
   const prediction = nnzoo.element("div", {class: "result"});
+  const last = layers.at(-1);
+  const readsForward = !last.layer.bidirectional;
+  let predictions = [];
 
-  /** The prediction for the whole sequence, or of a language model that at this step. */
+  /** The prediction from the states up to each step: after the last step that of the whole sequence. */
+  function predictSteps() {
+    const all = outputs(state.sample), {shape, values} = all.at(-1), states_ = all[last.place];
+    const [count, width] = states_.shape;
+    if (shape.length === 2) {
+      predictions = Array.from({length: count}, (_, t) => values.subarray(t * shape[1], (t + 1) * shape[1]));
+    } else if (readsForward) {
+      predictions = Array.from({length: count}, (_, t) => nnzoo.network.runFrom(program,
+        [...all.slice(0, last.place), {shape: [t + 1, width], values: states_.values.subarray(0, (t + 1) * width)}]).at(-1).values);
+    } else {
+      predictions = Array.from({length: count}, () => values);
+    }
+  }
+
   function showStepPrediction() {
-    const {shape, values} = outputs(state.sample).at(-1);
-    const isPerStep = shape.length === 2;
-    const width = shape.at(-1);
-    showPrediction(prediction, isPerStep ? values.subarray(state.step * width, (state.step + 1) * width) : values);
-    prediction.prepend(nnzoo.element("h4", {}, isPerStep ? "Next after this step" : "Prediction after the whole sequence"));
+    const isPerStep = outputs(state.sample).at(-1).shape.length === 2, now = predictions[state.step];
+    showPrediction(prediction, now);
+    prediction.prepend(nnzoo.element("h4", {}, isPerStep ? "Next after this step"
+      : readsForward ? "Prediction from the steps until here" : "Prediction after the whole sequence"));
+    if (isPerStep || !readsForward) return;
+    const end = predictions.at(-1), best = data.probabilities ? end.indexOf(Math.max(...end)) : 0;
+    const box = nnzoo.element("div", {class: "box"});
+    outline(box, state.step / steps(), 0, 1 / steps(), 1);
+    prediction.append(nnzoo.element("p", {class: "soft"}, data.probabilities ? `Probability of ${data.names[best]}, from 0 to 1:` : `${data.names[best]}:`),
+      nnzoo.element("div", {class: "framed curve"}, curves([predictions.map((values) => values[best])], data.probabilities ? [0, 1] : null), box));
   }
 
   function show() {
@@ -204,6 +225,7 @@ nnzoo.steps = (() => {
     stop();
     state.step = Math.min(state.step, steps() - 1);
     state.unit = Math.min(state.unit, units() - 1);
+    predictSteps();
     showInput();
     showGates();
     show();
