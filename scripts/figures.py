@@ -99,6 +99,18 @@ def shot(
         opened.screenshot(path)
 
 
+def widget(page: Path, folder: Path, path: Path, part: str, steps: str, dark: bool = False) -> None:
+    """Take a screenshot of a part of a page that scripts fill, by its id, after some JavaScript."""
+    size = f"document.getElementById('{part}').getBoundingClientRect()"
+    height = 900
+    for _ in range(2):  # the first time for its height
+        with open_page(page, folder / "browser", 1120, height, dark) as opened:
+            opened.evaluate(steps)
+            height = opened.evaluate(f"Math.ceil({size}.height) + 24")
+            opened.evaluate(f"scrollBy({{top: {size}.top - 12, behavior: 'instant'}})")
+            opened.screenshot(path)
+
+
 def main() -> None:
     """Train, inspect, report, and copy the figures into docs/images."""
     IMAGES.mkdir(exist_ok=True)
@@ -110,9 +122,10 @@ def main() -> None:
         nnzoo("train", "--config", "cnn_mnist", "--verbose", "0")
         nnzoo("train", "--config", "mlp", "--verbose", "0")
         nnzoo("train", "--config", "lstm_text", "--verbose", "0")
+        nnzoo("train", "--config", "mlp_csv", "--verbose", "0")
         table = screen(folder, "nnzoo eval checkpoints/cnn_mnist", r"\n9 [^\0]*\$ ?\n")
         terminal(folder, [live, table])
-        for run in ("cnn_mnist", "lstm_sine", "mlp", "lstm_text"):
+        for run in ("cnn_mnist", "lstm_sine", "mlp", "lstm_text", "mlp_csv"):
             nnzoo("inspect", f"checkpoints/{run}", "--json")
             nnzoo("report", f"checkpoints/{run}")
         nnzoo("report", "checkpoints/cnn_mnist", "checkpoints/mlp")
@@ -121,8 +134,16 @@ def main() -> None:
         page = folder / "checkpoints" / "cnn_mnist" / "report.html"
         shot(page, folder, IMAGES / "report.png", 1120, 1500)
         shot(page, folder, IMAGES / "report-phone.png", 390, 1400, dark=True)
+        show = (
+            "Object.assign(nnzoo.maps.state, {channel: 2, row: 9, column: 12}); nnzoo.maps.show()"
+        )
+        widget(page, folder, IMAGES / "feature-maps.png", "feature-maps", show)
         page = folder / "checkpoints" / "lstm_sine" / "report.html"
+        show = "nnzoo.steps.go(12); nnzoo.steps.choose(7)"
+        widget(page, folder, IMAGES / "time-steps.png", "time-steps", show, dark=True)
         shot(page, folder, IMAGES / "report-dark.png", 1120, 1500, dark=True)
+        page = folder / "checkpoints" / "mlp_csv" / "report.html"
+        widget(page, folder, IMAGES / "what-if.png", "what-if", "nnzoo.whatIf.set(1, 40)")
 
 
 if __name__ == "__main__":

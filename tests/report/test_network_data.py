@@ -384,6 +384,7 @@ def test_what_if_follows_every_control(runs: Callable[[str], RunReport], browser
         shown = text(opened, "#what-if .prediction td:last-child")
         assert shown.startswith("+" if predict(run.network, values)[0] > before[0] else "−")
         assert opened.evaluate("document.querySelector('#what-if input[type=range]').disabled")
+        check_response(opened, run, values)
         assert opened.evaluate("document.querySelector('#what-if img')") is None
         low, high = opened.evaluate(
             "(() => { const r = document.querySelector('#what-if input[type=range]'); return [r.min, r.max]; })()"
@@ -391,6 +392,19 @@ def test_what_if_follows_every_control(runs: Callable[[str], RunReport], browser
         ages = run.loaded.dataset.splits["train"].tensors()[0][:, 0]
         ages = ages[~ages.isnan()]
         assert [float(low), float(high)] == [float(ages.min()), float(ages.max())]
+
+
+def check_response(opened: Opened, run: RunReport, values: list[float]) -> None:
+    """The curve is the prediction over the range of the column that was changed last, drawn from 96 up to 4."""
+    ages = run.loaded.dataset.splits["train"].tensors()[0][:, 0]
+    ages = ages[~ages.isnan()]
+    grid = torch.linspace(float(ages.min()), float(ages.max()), 41).tolist()
+    expected = np.array([predict(run.network, [age, *values[1:]])[0] for age in grid])
+    points = opened.evaluate("document.querySelector('.response polyline').getAttribute('points')")
+    heights = np.array([float(point.split(",")[1]) for point in points.split()])
+    share = (expected - expected.min()) / (expected.max() - expected.min())
+    assert heights == pytest.approx(96 - 92 * share, abs=0.05)
+    assert f"as age goes from {ages.min():g} to {ages.max():g}" in text(opened, ".response")
 
 
 @needs_browser

@@ -1,14 +1,15 @@
 "use strict";
 /** What-if: the prediction of the network for values that the reader chooses, from a row of the data on. */
 nnzoo.whatIf = (() => {
-  const {data, program, inputs, outputs, chooser, draw, showPrediction} = nnzoo.explore;
+  const {data, program, inputs, outputs, chooser, draw, curves, outline, showPrediction} = nnzoo.explore;
   const root = document.getElementById("what-if");
   if (!root) return null;
 
   const MAP = 64;
+  const POINTS = 41;
   const predictionOf = (values) => nnzoo.network.prediction(program, {shape: [values.length], values});
   const fields = [];
-  let row, before;
+  let row, before, active = data.columns.findIndex((column) => !column.categories);
 
   /** The controls of a column of numbers: a slider over the range of training rows, a field for any number. */
   function numberField(column, i) {
@@ -43,6 +44,7 @@ nnzoo.whatIf = (() => {
   /** Change one value, and show the prediction. source: the control that is being typed in. */
   function set(i, value, source) {
     row[i] = value;
+    if (!data.columns[i].categories) active = i;
     fields[i](value, source);
     update();
   }
@@ -50,8 +52,41 @@ nnzoo.whatIf = (() => {
   const prediction = nnzoo.element("div", {class: "result", "aria-live": "polite"});
   const picture = nnzoo.element("div", {class: "picture"});
 
+  const response = nnzoo.element("div", {class: "response"});
+
+  /** Draw the prediction over the range of the column that was changed last, with the others as they are. */
+  function showResponse() {
+    if (active < 0) return;
+    const {name, low, high} = data.columns[active];
+    const values = Array.from({length: POINTS}, (_, i) => {
+      const changed = Float64Array.from(row);
+      changed[active] = low + (i / (POINTS - 1)) * (high - low);
+      return predictionOf(changed);
+    });
+    const shown = data.names.slice(0, 8), box = nnzoo.element("div", {class: "box"});
+    const at = (row[active] - low) / (high - low);
+    if (at >= 0 && at <= 1) outline(box, (at * (POINTS - 1)) / POINTS, 0, 1 / POINTS, 1);
+    else box.hidden = true;
+    const lines = shown.map((_, k) => values.map((each) => each[k]));
+    const range = nnzoo.explore.range(lines.flat(), 0, lines.flat().length);
+    const limits = data.probabilities ? [0, 1] : range;
+    response.replaceChildren(nnzoo.element("p", {class: "soft"}, `${data.probabilities ? "Probabilities" : "Prediction"} from ${nnzoo.number(limits[0])} to ` +
+      `${nnzoo.number(limits[1])} as ${name} goes from ${nnzoo.number(low)} to ${nnzoo.number(high)}, the other columns unchanged:`),
+      nnzoo.element("div", {class: "framed curve"}, curves(lines, limits), box), ...(shown.length > 1 ? [keys(shown)] : []));
+  }
+
+  /** Names beside the colors of their curves. */
+  function keys(names) {
+    return nnzoo.element("p", {class: "keys"}, ...names.map((name, i) => {
+      const key = nnzoo.element("span", {}, name);
+      key.style.setProperty("--tone", `var(--c${i + 1})`);
+      return key;
+    }));
+  }
+
   function update() {
     showPrediction(prediction, predictionOf(row), before, 12);
+    showResponse();
     if (map) map.mark();
   }
 
@@ -105,14 +140,10 @@ nnzoo.whatIf = (() => {
     });
     picture.append(button, nnzoo.element("p", {class: "soft"},
       `${x.name} from ${nnzoo.number(left)} to ${nnzoo.number(right)} across, ${y.name} from ${nnzoo.number(bottom)} to ` +
-      `${nnzoo.number(top)} upwards; ${data.probabilities ? "the color is the most probable, the paler the less probable" : `the darker the color, the larger ${data.names[0]}`}. ` +
+      `${nnzoo.number(top)} upwards; ${data.probabilities ? "the color is the most probable, the fainter the less probable" : `the darker the color, the larger ${data.names[0]}`}. ` +
       "Click a place, or move the point with the arrow keys."));
     if (data.probabilities) {
-      picture.append(nnzoo.element("p", {class: "keys"}, ...data.names.slice(0, 8).map((name, i) => {
-        const key = nnzoo.element("span", {}, name);
-        key.style.setProperty("--tone", `var(--c${i + 1})`);
-        return key;
-      })));
+      picture.append(keys(data.names.slice(0, 8)));
     }
     return {mark() {
       const [across, down] = place();
@@ -127,7 +158,7 @@ nnzoo.whatIf = (() => {
   });
   let map = null;
   root.append(chooser("Start from", data.titles, startFrom),
-    nnzoo.element("div", {class: "columns inputs-wide"}, nnzoo.element("div", {}, nnzoo.element("div", {class: "inputs wide"}, nnzoo.explore.table(rows)), picture), prediction));
+    nnzoo.element("div", {class: "columns inputs-wide"}, nnzoo.element("div", {}, nnzoo.element("div", {class: "inputs wide"}, nnzoo.explore.table(rows)), picture), nnzoo.element("div", {}, prediction, response)));
   startFrom(0);
   if (data.columns.length === 2 && data.columns.every((column) => !column.categories)) {
     map = decisionMap();
