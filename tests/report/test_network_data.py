@@ -402,8 +402,8 @@ def check_response(opened: Opened, run: RunReport, values: list[float]) -> None:
     expected = np.array([predict(run.network, [age, *values[1:]])[0] for age in grid])
     points = opened.evaluate("document.querySelector('.response polyline').getAttribute('points')")
     heights = np.array([float(point.split(",")[1]) for point in points.split()])
-    share = (expected - expected.min()) / (expected.max() - expected.min())
-    assert heights == pytest.approx(96 - 92 * share, abs=0.05)
+    fraction = (expected - expected.min()) / (expected.max() - expected.min())
+    assert heights == pytest.approx(96 - 92 * fraction, abs=0.05)
     assert f"as age goes from {ages.min():g} to {ages.max():g}" in text(opened, ".response")
 
 
