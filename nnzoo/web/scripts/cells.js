@@ -100,8 +100,8 @@ nnzoo.cells = (() => {
     return cell.rows.length < cell.count ? `${cell.rows.length} of ${cell.count} ${noun}` : `${cell.count} ${noun}`;
   }
 
-  /** The rows of a cell: {count, rows}; of "class,fp" and its like those of all cells that belong to it. */
-  function find(key) {
+  /** The rows of a cell: {count, rows}; those of "class,fp" and its like are in several cells of the matrix. */
+  function find(key, element) {
     const [first, second] = key.split(",");
     if (data.kind !== "classes" || !(second in DECISIONS)) return data.cells[key];
     const keys = Object.keys(data.cells).filter((cell) => {
@@ -111,8 +111,7 @@ nnzoo.cells = (() => {
     const members = keys.flatMap((cell) => data.cells[cell].rows);
     const direction = second === "tp" ? 1 : -1;
     members.sort((a, b) => direction * (data.rows[a].confidence - data.rows[b].confidence));
-    const total = keys.reduce((sum, cell) => sum + data.cells[cell].count, 0);
-    return total ? {count: total, rows: members.slice(0, MOST)} : undefined;
+    return {count: Number(element.textContent), rows: members.slice(0, MOST)};
   }
 
   /** What a cell is, in words: {title, order}. */
@@ -137,7 +136,7 @@ nnzoo.cells = (() => {
 
   /** Show the rows of a cell. */
   function open(key, element) {
-    const cell = find(key);
+    const cell = find(key, element);
     const {title, order} = describe(key);
     const about = data.kind === "labels" ? `probability of ${data.labels[key.split(",")[0]]}` : "";
     const cut = cell.rows.length < cell.count ? " The others are left out, to keep this page small." : "";
@@ -148,11 +147,11 @@ nnzoo.cells = (() => {
   /** Make an element a button that shows its cell. */
   function button(element) {
     const key = element.dataset.cell;
-    const cell = find(key);
-    if (!cell) return;
+    const cell = data.cells[key];
+    if (!cell && !(key.split(",")[1] in DECISIONS)) return;
     element.setAttribute("role", "button");
     element.setAttribute("aria-pressed", "false");
-    element.setAttribute("aria-label", `${cell.count}: ${describe(key).title}; show the rows`);
+    element.setAttribute("aria-label", `${element.textContent.trim()}: ${describe(key).title}; show the rows`);
     element.tabIndex = 0;
     element.addEventListener("click", () => open(key, element));
     element.addEventListener("keydown", (event) => {

@@ -135,13 +135,17 @@ nnzoo.hover = (() => {
     /** The steps that a visible line has. */
     const visible = () => steps.filter((x) => values(x).length);
 
-    svg.addEventListener("pointermove", (event) => {
+    /** Mark the x nearest to the mouse, the pen or the finger. */
+    function follow(event) {
       const rectangle = svg.getBoundingClientRect();
       const x = (event.clientX - rectangle.left) * svg.viewBox.baseVal.width / rectangle.width;
       const shown = visible();
       const places = shown.map((step) => place(chart.x, left, right, step));
       if (places.length) mark(shown[nearest(places, x)], event.clientY);
-    });
+    }
+
+    svg.addEventListener("pointermove", follow);
+    svg.addEventListener("pointerdown", follow);
     svg.addEventListener("pointerleave", () => hide(layer));
     svg.addEventListener("blur", () => hide(layer));
     svg.addEventListener("keydown", (event) => {

@@ -180,10 +180,11 @@ nnzoo.threshold = (() => {
   function notes() {
     const grid = state.label.grid;
     const known = grid ? `Counts are exact, at ${grid.length} thresholds.` : "Counts are exact, at every threshold.";
-    const isTest = data.splits.includes("test");
-    const advice = data.splits.includes("val")
-      ? "Choose by the validation rows: the test rows then tell what the threshold is worth; one chosen on test rows flatters."
-      : isTest ? "There are no validation rows to choose by: a threshold chosen on these test rows flatters." : "";
+    const has = (split) => data.splits.includes(split);
+    const advice = !has("test") ? has("train") ? "These rows trained the network: new rows will do worse." : ""
+      : has("val") ? "Choose by the validation rows: the test rows then tell what the threshold is worth; "
+        + "one chosen on test rows flatters."
+        : "There are no validation rows to choose by: a threshold chosen on these test rows flatters.";
     const rest = data.several || data.labels.length <= 2 ? ""
       : "One class against all others: the most probable class, as in the matrix, is another rule.";
     const left = data.labels.length < data.num_labels
