@@ -1,4 +1,4 @@
-"""Cost of layer diagnostics: the time inside them, against the rest of the training, run by run.
+"""Cost of layer diagnostics and of the record for `nnzoo watch`: the time inside them, against the rest of the training.
 
 `python benchmarks/health.py`: whole runs of bundled configs, seconds without start and loading.
 """
@@ -10,43 +10,76 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnzoo.config.load import load_config
 from nnzoo.device import choose_device
-from nnzoo.evaluation.diagnostics import Finding
+from nnzoo.runs.history import History
+from nnzoo.runs.recorder import Recorder
 from nnzoo.runs.run import RunOptions, open_run
-from nnzoo.runs.train import train
+from nnzoo.runs.train import ProgressClock, train
 from nnzoo.training.trainer import Trainer
 
-CONFIGS = ["mlp", "cnn", "lstm", "lstm_sine", "mlp_mnist", "gru_mnist"]
+CONFIGS = ["mlp", "cnn", "rnn", "lstm", "gru", "lstm_sine", "mlp_mnist", "gru_mnist"]
 EPOCHS = {"lstm_sine": 40, "mlp_mnist": 4, "gru_mnist": 1}
-DIAGNOSTICS = Trainer.run_diagnostics
 
 
-def seconds(name: str) -> tuple[float, float, int]:
-    """One whole run: seconds inside looks, seconds of all else, and how many looked at the layers."""
-    sets = [f"train.epochs={EPOCHS[name]}"] if name in EPOCHS else []
-    inside, layers = 0.0, 0
+class Cost(NamedTuple):
+    """Seconds of one whole run: in diagnostics, in the history and the warnings, in progress.json, in all else; how
+    many epochs had layer statistics, and of how many the weights were kept."""
 
-    def timed_diagnostics(self: Trainer, row: dict[str, Any], seconds: float) -> list[Finding]:
-        nonlocal inside, layers
-        began = time.perf_counter()
-        result = DIAGNOSTICS(self, row, seconds)
-        inside += time.perf_counter() - began
-        layers += "gradient_norms" in row
+    diagnostics: float
+    record: float
+    progress: float
+    rest: float
+    stats: int
+    kept: int
+
+
+@contextmanager
+def timed(owner: Any, name: str) -> Iterator[Callable[[], float]]:
+    """Time the calls of a method; yields a function that returns their seconds."""
+    real, seconds = getattr(owner, name), 0.0
+
+    @wraps(real)
+    def method(*arguments: Any) -> Any:
+        nonlocal seconds
+        start = time.perf_counter()
+        result = real(*arguments)
+        seconds += time.perf_counter() - start
         return result
 
-    with tempfile.TemporaryDirectory() as folder:
+    setattr(owner, name, method)
+    try:
+        yield lambda: seconds
+    finally:
+        setattr(owner, name, real)
+
+
+def measure(name: str) -> Cost:
+    """Train one whole run."""
+    sets = [f"train.epochs={EPOCHS[name]}"] if name in EPOCHS else []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        timed(Trainer, "run_diagnostics") as diagnostics,
+        timed(Recorder, "record_epoch") as record,
+        timed(ProgressClock, "write") as progress,
+    ):
         run = open_run(load_config(name, sets), RunOptions(Path(folder), choose_device("cpu")))
-        Trainer.run_diagnostics = timed_diagnostics  # type: ignore[method-assign]
-        began = time.perf_counter()
+        start = time.perf_counter()
         for _ in train(run):
             pass
-        taken = time.perf_counter() - began
+        inside = diagnostics(), record(), progress()
+        rest = time.perf_counter() - start - sum(inside)
         run.lock.release()
-    return inside, taken - inside, layers
+        stats = sum("gradient_norms" in row for row in run.folder.rows())
+        history = History.open(run.folder)
+        kept = 0 if history is None else len(history.epochs)
+    return Cost(*inside, rest, stats, kept)
 
 
 def main() -> None:
@@ -55,15 +88,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("configs", nargs="*", default=CONFIGS)
     options = parser.parse_args()
-    print(f"{'config':<12} {'training':>10} {'looks':>6} {'in looks':>10} {'health adds':>12}")
+    print(
+        f"{'config':<12} {'training':>10} {'looks':>6} {'in looks':>10} {'health adds':>12} "
+        f"{'kept':>5} {'history adds':>13} {'progress adds':>14}"
+    )
     for name in options.configs:
         if "mnist" in name and "NNZOO_DATA" not in os.environ:
             continue
-        rounds = [seconds(name) for _ in range(options.rounds + 1)][1:]  # the first warms up
-        fraction = statistics.median(inside / rest for inside, rest, _ in rounds)
-        inside, rest = (statistics.median(item[i] for item in rounds) for i in (0, 1))
+        rounds = [measure(name) for _ in range(options.rounds + 1)][1:]  # the first warms up
+        rest, inside = (
+            statistics.median(getattr(cost, field) for cost in rounds)
+            for field in ("rest", "diagnostics")
+        )
+        adds = [
+            100 * statistics.median(getattr(cost, field) / cost.rest for cost in rounds)
+            for field in ("diagnostics", "record", "progress")
+        ]
         print(
-            f"{name:<12} {rest:>8.2f} s {rounds[0][2]:>6} {1000 * inside:>7.1f} ms {100 * fraction:>10.2f} %",
+            f"{name:<12} {rest:>8.2f} s {rounds[0].stats:>6} {1000 * inside:>7.1f} ms {adds[0]:>10.2f} % "
+            f"{statistics.median_low(cost.kept for cost in rounds):>5} {adds[1]:>11.2f} % {adds[2]:>12.2f} %",
             flush=True,
         )
 

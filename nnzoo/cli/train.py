@@ -60,6 +60,10 @@ FoldsOption = Annotated[
         help="K-fold cross-validation: K runs, each validating on another K-th of the rows.",
     ),
 ]
+WatchOption = Annotated[
+    bool,
+    typer.Option("--watch", help="Show the run on a local page while it trains (`nnzoo watch`)."),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Build everything, take one step, write nothing.")
 ]
@@ -79,6 +83,7 @@ def train(
     verbose: VerboseOption = None,
     json_: JsonOption = False,
     dry_run: DryRunOption = False,
+    watch: WatchOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Train a network, or resume its run where it was interrupted."""
@@ -88,11 +93,10 @@ def train(
         _check_options(run_config, seeds, folds, not processes.is_distributed)
         load_torch()
         from nnzoo.cli import train_display
+        from nnzoo.cli.viewer_process import ViewerProcess
         from nnzoo.console import Output
         from nnzoo.device import choose_device
         from nnzoo.runs import run
-        from nnzoo.runs.run_group import MemberOpened
-        from nnzoo.runs.train import train_runs
 
         out = run_parent(source or config, out)
         where = choose_device(device, processes)
@@ -106,13 +110,24 @@ def train(
     if dry_run:
         train_display.show_dry_run(output, current)
         return
-    if group is None:
-        opened = {0: MemberOpened(current)}
-        code = _train_and_show(partial(train_runs, [current]), display, opened)
-        _finish_run(current, display, code)
-    else:
-        code = _train_and_show(partial(group.events, where, resume, fresh), display)
-        _finish_group(group, display, code)
+    with ViewerProcess(output) as viewer:
+        if watch and processes.is_main_process:
+            display.on_start = viewer.start
+        if group is None:
+            _train_run(current, display)
+        else:
+            code = _train_and_show(partial(group.events, where, resume, fresh), display)
+            _finish_group(group, display, code)
+        viewer.keep()
+
+
+def _train_run(current: Run, display: TrainDisplay) -> None:
+    from nnzoo.runs.run_group import MemberOpened
+    from nnzoo.runs.train import train_runs
+
+    opened = {0: MemberOpened(current)}
+    code = _train_and_show(partial(train_runs, [current]), display, opened)
+    _finish_run(current, display, code)
 
 
 def _train_and_show(start: Start, display: TrainDisplay, first: Events | None = None) -> int:

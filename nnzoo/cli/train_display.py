@@ -38,6 +38,8 @@ class TrainDisplay:
         self.runs: dict[int, Run] = {}
         self.steps: dict[int, int] = {}
         self.bar: ProgressBar | None = None
+        self.on_start: Callable[[Path], None] = lambda folder: None
+        """Called with the folder of the run or the group once a run is there."""
         self._rows: list[dict[str, Any]] = []  # the epochs of this start
         self._has_marks = False
         self._how_shown = False
@@ -82,6 +84,7 @@ class TrainDisplay:
         if i == 0:
             announce(self.output, run)
             self._emit_start(run)
+            self.on_start(self.group.path if self.group else run.folder.path)
         # The last note of a new run is that it starts: once is enough.
         notes = run.notes[:-1] if i and run.state == "new" else run.notes
         for note in notes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from rich.text import Text as _RichText
 
 from nnzoo.config.formatting import to_json
 from nnzoo.errors import escape_controls
+from nnzoo.status import Advance
 from nnzoo.text import labeled, wrap_text
 
 
@@ -112,6 +114,21 @@ class Output:
         """Write an event as a line of JSON, where JSON is asked for."""
         if self.json:
             print_json({"event": name, **values})
+
+
+class LiveNotices:
+    """A listener (`nnzoo.status`) beside a live display: prints notices above it, and drops other reports, since two
+    live displays would overwrite each other."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def notice(self, text: str) -> None:
+        print_text(self.console, text)
+
+    @contextmanager
+    def status(self, text: str, total: int | None, log: bool) -> Iterator[Advance]:
+        yield lambda done: None
 
 
 def print_json(value: Any) -> None:

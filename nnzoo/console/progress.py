@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Column
 
+from nnzoo.console import LiveNotices
 from nnzoo.status import listening
 from nnzoo.text import format_metric
 
@@ -70,8 +71,7 @@ class ProgressBar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.epochs = epochs
-        # Two live displays would overwrite each other.
-        self._no_status = listening(None)
+        self._notices = listening(LiveNotices(console))
         wide = console.width >= self.WIDE
         self.losses = [_loss(row) for row in rows]
         self.sparkline_width = 16 if wide else 6
@@ -103,13 +103,13 @@ class ProgressBar:
         return f"epoch {min(epoch, self.epochs):>{len(str(self.epochs))}}/{self.epochs}"
 
     def __enter__(self) -> ProgressBar:
-        self._no_status.__enter__()
+        self._notices.__enter__()
         self.progress.__enter__()
         return self
 
     def __exit__(self, *details: Any) -> None:
         self.progress.__exit__(*details)
-        self._no_status.__exit__(*details)
+        self._notices.__exit__(*details)
 
     def _draw_sparkline(self) -> str:
         """The sparkline, redrawn at most five times per second: 10,000 epochs take 1 ms."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nnzoo.config.formatting import flow_yaml
-from nnzoo.console import Text
+from nnzoo.console import LiveNotices, Text
 from nnzoo.status import listening
 from nnzoo.text import format_metric, shorten
 
@@ -60,19 +60,19 @@ class TrialTable:
         self.epochs = 0
         self.score: float | None = None
         self.read_at = 0.0
-        self._no_status = listening(None)
+        self._notices = listening(LiveNotices(console))
         self.rows: list[TrialRecord] = []
         self.live = Live(console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrialTable:
-        self._no_status.__enter__()
+        self._notices.__enter__()
         self.live.__enter__()
         self.show(None)
         return self
 
     def __exit__(self, *details: Any) -> None:
         self.live.__exit__(*details)
-        self._no_status.__exit__(*details)
+        self._notices.__exit__(*details)
 
     def show(
         self, row: TrialRecord | None, epochs: int | None = None, score: float | None = None

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from nnzoo import file_io
 from nnzoo.config.formatting import to_json
@@ -23,13 +22,8 @@ from nnzoo.status import notice
 from nnzoo.text import Note
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
-if TYPE_CHECKING:
-    from nnzoo.runs.run import Run
-
 # Fraction of the training time that recording weights may take.
 MAX_COST = 0.005
-# Seconds between two writes of progress.json; or so many times what a write takes, if that is more.
-PROGRESS_SECONDS, PROGRESS_RATIO = 0.5, 500
 # Seconds of a record before one has been timed: fixed, and per byte.
 _RECORD_SECONDS, _BYTE_SECONDS = 2e-4, 1e-9
 
@@ -42,6 +36,7 @@ class _Budget:
     cost: float
     """Seconds of a record."""
     spent: float = 0.0
+    records: int = 0
     trained: float = 0.0
     done: int = 0
 
@@ -59,7 +54,8 @@ class _Budget:
 
     def add_record(self, seconds: float) -> None:
         self.spent += seconds
-        self.cost = seconds
+        self.records += 1
+        self.cost = self.spent / self.records
 
 
 class Recorder:
@@ -164,25 +160,3 @@ class Recorder:
         }
         data = f"{to_json(content)}\n".encode()
         self.attempt(lambda: file_io.write(self.folder.progress, data, sync=False))
-
-
-class ProgressClock:
-    """Writes progress.json of runs that advance together, by the clock: a step costs one comparison."""
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self.recorders = {i: run.recorder for i, run in enumerate(runs) if run.recorder is not None}
-        self.due = time.monotonic() if self.recorders else math.inf
-        """When the next write is due."""
-
-    def write(self, events: Mapping[int, Any]) -> None:
-        """Write the steps among the events, by the runs' indices."""
-        start = time.monotonic()
-        for i, event in events.items():
-            if isinstance(event, StepEnd) and i in self.recorders:
-                self.recorders[i].write_progress(event)
-        end = time.monotonic()
-        self.due = end + max(PROGRESS_SECONDS, PROGRESS_RATIO * (end - start))
-
-    def close(self) -> None:
-        for recorder in self.recorders.values():
-            recorder.folder.remove_progress()

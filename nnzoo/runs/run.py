@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from filelock import FileLock
@@ -42,7 +42,6 @@ from nnzoo.runs.config_diff import (
     inherit_auto_values,
     refuse_other_run,
 )
-from nnzoo.runs.recorder import Recorder
 from nnzoo.runs.resume import (
     Resume,
     is_resumed,
@@ -56,6 +55,9 @@ from nnzoo.runs.train import save_best
 from nnzoo.text import Note
 from nnzoo.training.autotune import resolve_auto
 from nnzoo.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from nnzoo.runs.recorder import Recorder
 
 State = Literal["new", "resumed", "complete"]
 
@@ -372,6 +374,8 @@ class _Opening:
             recorded = run_notes.environment(run.network, processes)
             data_notes = recorded_notes(run.dataset.notes)
             folder.write_config(self.config, recorded | {"data_notes": data_notes})
+            from nnzoo.runs.recorder import Recorder
+
             run.recorder = Recorder(folder, run.trainer, run.dataset, self.options.is_member)
             self.notes += run.recorder.notes
         if self.content:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from nnzoo.config.options import parse_duration
 from nnzoo.device import device_label
 from nnzoo.errors import CheckpointError, DivergedError, PeerFailedError
 from nnzoo.runs import checkpoint
-from nnzoo.runs.recorder import ProgressClock
 from nnzoo.training.lockstep import lockstep
 from nnzoo.training.train_step import Event
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Seconds of a save that are negligible compared with the start of a process.
 CHEAP = 0.05
+# Seconds between two writes of progress.json; or so many times what a write takes, if that is more.
+PROGRESS_SECONDS, PROGRESS_RATIO = 0.5, 500
 
 
 def _never() -> bool:
@@ -210,3 +212,25 @@ class SaveSchedule:
         start = time.monotonic()
         yield
         self.last, self.cost = self._now(), time.monotonic() - start
+
+
+class ProgressClock:
+    """Writes progress.json of runs that advance together, by the clock: a step costs one comparison."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.recorders = {i: run.recorder for i, run in enumerate(runs) if run.recorder is not None}
+        self.due = time.monotonic() if self.recorders else math.inf
+        """When the next write is due."""
+
+    def write(self, events: Mapping[int, Any]) -> None:
+        """Write the steps among the events, by the runs' indices."""
+        start = time.monotonic()
+        for i, event in events.items():
+            if isinstance(event, StepEnd) and i in self.recorders:
+                self.recorders[i].write_progress(event)
+        end = time.monotonic()
+        self.due = end + max(PROGRESS_SECONDS, PROGRESS_RATIO * (end - start))
+
+    def close(self) -> None:
+        for recorder in self.recorders.values():
+            recorder.folder.remove_progress()

@@ -13,11 +13,10 @@ from nnzoo import file_io
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.runs import recorder
 from nnzoo.runs.history import History
-from nnzoo.runs.recorder import PROGRESS_SECONDS
 from nnzoo.runs.run import Run
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.run_group import seeds
-from nnzoo.runs.train import train
+from nnzoo.runs.train import PROGRESS_SECONDS, train
 from nnzoo.status import listening
 from nnzoo.training.trainer import StepEnd
 from tests.zoo import MODELS, begin, config, finish
@@ -153,7 +152,7 @@ def test_progress_is_written_by_the_clock_and_removed_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("nnzoo.runs.recorder.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("nnzoo.runs.train.time.monotonic", lambda: clock[0])
     run = begin(config(train={"epochs": 2, "batch_size": 256, "save_every": "1 epoch"}))
     seen = []
     for event in train(run):
