@@ -158,7 +158,7 @@ LAYERS = """
     nnzoo.network_estimator
     nnzoo.estimators
     nnzoo.cli.common nnzoo.cli.process
-    nnzoo.cli.train_display
+    nnzoo.cli.train_display nnzoo.cli.viewer_process
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.explain nnzoo.cli.export nnzoo.cli.generate nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs nnzoo.cli.watch
     nnzoo.cli.sweep
     nnzoo.cli

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nnzoo.cli.common import DEFAULT_OUT, DebugOption, note
 from nnzoo.cli.completion import complete_run
 from nnzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from nnzoo.watch.server import WatchServer
 
 MAX_PORT = 65_535
 
@@ -28,6 +32,10 @@ def watch(
         int, typer.Option("--port", metavar="N", help="The port of the page; 0 for a free one.")
     ] = 0,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    until_stdin_closes: Annotated[
+        bool,
+        typer.Option(hidden=True, help="End when standard input is closed (nnzoo train --watch)."),
+    ] = False,
     debug: DebugOption = False,
 ) -> None:
     """Show runs as a page while they train, and replay them epoch by epoch; Ctrl-C ends it."""
@@ -54,7 +62,14 @@ def watch(
             if not webbrowser.open(server.url_for_once()):
                 note("no browser was found; open the address above")
         give_way()
+        if until_stdin_closes:
+            threading.Thread(target=_end_with_stdin, args=[server], daemon=True).start()
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             return
+
+
+def _end_with_stdin(server: WatchServer) -> None:
+    sys.stdin.read()
+    server.shutdown()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,14 @@ def test_the_address_is_printed_once_and_the_viewer_ends_with_the_context(
     assert is_gone(pid)
     expected = os.SCHED_IDLE if hasattr(os, "SCHED_IDLE") else None
     assert Path("started").read_text() == f"['runs'] True {expected}"
+
+
+def test_the_real_viewer_serves_the_page(own_folder: Path) -> None:
+    with ViewerProcess(Output.open(0, False)) as viewer:
+        viewer.start(own_folder)
+        wait_for(lambda: viewer.address)
+        with urllib.request.urlopen(viewer.address, timeout=10) as response:
+            assert b"nnzoo watch" in response.read()
 
 
 def test_the_viewer_ends_where_training_is_killed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -102,3 +103,12 @@ def test_a_system_without_priorities_is_served_too(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "nice", refuse)
     monkeypatch.delattr(os, "sched_setscheduler")
     give_way()
+
+
+def test_it_ends_where_the_process_that_started_it_does(
+    nnzoo: NNZOO, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnzoo.watch.serve.give_way", lambda: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert nnzoo("watch", own_folder, "--until-stdin-closes").code == 0
+    assert "--until-stdin-closes" not in nnzoo("watch", "--help").out

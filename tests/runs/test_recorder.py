@@ -129,7 +129,7 @@ def test_the_first_epochs_may_use_a_tenth_of_the_whole_budget() -> None:
         if budget.allows(epoch == 100):
             budget.add_record(0.001)
             allowed.append(epoch)
-    # Of 10 s: 5 ms at once, and 0.4 ms per epoch; a millisecond is left for epoch 100.
+    # 10 s in all: 5 ms at once, and 0.4 ms per epoch; a millisecond is left for epoch 100.
     assert allowed[:7] == [1, 2, 3, 4, 5, 6, 8] and allowed[-1] == 100
     assert budget.spent <= 0.005 * budget.trained
 
