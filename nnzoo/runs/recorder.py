@@ -22,6 +22,7 @@ from nnzoo.status import notice
 from nnzoo.text import Note
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
+HISTORY, WARNINGS, PROGRESS = "the history of the weights", "the list of warnings", "the progress"
 # Fraction of the training time that recording weights may take.
 MAX_COST = 0.005
 # Seconds of a record before one has been timed: fixed, and per byte.
@@ -69,9 +70,9 @@ class Recorder:
         self.reported = {(row.get("kind"), row.get("layer")) for row in folder.findings()}
         self.writer: HistoryWriter | None = None
         self.planned: frozenset[int] = frozenset()
-        self._failed = False
+        self._failed: set[str] = set()
         epoch, options = trainer.state.epoch, trainer.config.train
-        self.attempt(lambda: self._open_history(dataset, is_member), self.notes.append)
+        self.attempt(HISTORY, lambda: self._open_history(dataset, is_member), self.notes.append)
         cost = _RECORD_SECONDS
         if self.writer is not None:
             cost += _BYTE_SECONDS * self.writer.record_size
@@ -105,34 +106,39 @@ class Recorder:
         writer = HistoryWriter.resume(self.folder, trainer.network, kept)
         self.writer = writer if is_wanted else None
 
-    def attempt(self, action: Callable[[], None], report: Callable[[str], None] = notice) -> None:
-        """Do something that may fail without harm to the run: then there is one message, and no more is written."""
-        if self._failed:
+    def attempt(
+        self, part: str, action: Callable[[], None], report: Callable[[str], None] = notice
+    ) -> None:
+        """Write a part of the record, which may fail without harm to the run: then there is one message, and no more
+        of that part is written."""
+        if part in self._failed:
             return
         try:
             action()
         except NnzooError as error:
-            self._failed, self.writer = True, None
-            report(f"training continues without a record of it for nnzoo watch: {error}")
+            self._failed.add(part)
+            report(Note("N49", f"training continues without {part} for nnzoo watch: {error}"))
 
     def record_epoch(self, event: EpochEnd) -> None:
         """Write the new warnings of an epoch, and its weights if that was planned and costs little."""
         epoch = event.row["epoch"]
         self.budget.add_epoch(float(event.row["seconds"]))
-        self.attempt(lambda: self._write_warnings(epoch, event.findings))
+        self.attempt(WARNINGS, lambda: self._write_warnings(epoch, event.findings))
         is_last = self.trainer.finished
         if self.writer is None or not (is_last or epoch in self.planned):
             return
         if self.trainer.config.train.history == "auto" and not self.budget.allows(is_last):
             return
         writer, start = self.writer, time.perf_counter()
-        self.attempt(lambda: writer.append(epoch, self.trainer.model))
+        self.attempt(HISTORY, lambda: writer.append(epoch, self.trainer.model))
         self.budget.add_record(time.perf_counter() - start)
 
     def record_divergence(self, error: DivergedError) -> None:
         """Write why the run ended."""
         finding = Finding("diverged", "", str(error), error.code)
-        self.attempt(lambda: self._write_warnings(self.trainer.state.epoch + 1, [finding]))
+        self.attempt(
+            WARNINGS, lambda: self._write_warnings(self.trainer.state.epoch + 1, [finding])
+        )
 
     def _write_warnings(self, epoch: int, findings: Sequence[Finding]) -> None:
         # A resumed process reports again what an earlier one has reported.
@@ -159,4 +165,4 @@ class Recorder:
             "loss": loss if math.isfinite(loss) else None,
         }
         data = f"{to_json(content)}\n".encode()
-        self.attempt(lambda: file_io.write(self.folder.progress, data, sync=False))
+        self.attempt(PROGRESS, lambda: file_io.write(self.folder.progress, data, sync=False))

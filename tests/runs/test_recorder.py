@@ -207,7 +207,7 @@ def test_a_full_disk_ends_the_record_with_one_notice(monkeypatch: pytest.MonkeyP
     assert len(rows) == 4 and run.trainer.finished
     (text,) = listener.texts
     assert text.startswith(
-        "training continues without a record of it for nnzoo watch: cannot write"
+        "training continues without the history of the weights for nnzoo watch: cannot"
     )
     assert "No space left on device" in text
     assert epochs() == [0, 1]
@@ -218,7 +218,7 @@ def test_a_history_that_cannot_be_started_or_continued_is_a_note() -> None:
     Path("out/run").mkdir(parents=True)
     Path("out/run/history").write_text("a file")
     run = begin(config(train={"history": 3}))
-    assert any(note.startswith("training continues without a record") for note in run.notes)
+    assert any(note.startswith("training continues without the history") for note in run.notes)
     finish(run)
     options = {"epochs": 2, "history": 3, "batch_size": 300}
     stop_after(begin(config(train=options), "damaged"), 6)
