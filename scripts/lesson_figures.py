@@ -1,11 +1,12 @@
 """Remake the figures of docs/lesson.md by its runs: `python scripts/lesson_figures.py [FOLDER]`.
 
-FOLDER keeps the runs (ten seeds of six networks, plain and shuffled), so that a second call trains nothing. Takes
-three minutes on two idle cores.
+FOLDER keeps the runs (ten seeds of six networks, plain and shuffled), so that a second call trains nothing. Needs
+Chromium; takes three minutes on two idle cores.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -30,6 +31,9 @@ from nnzoo.data.mnist1d import TEMPLATES, generate  # noqa: E402
 from nnzoo.inspect.internals import gates, saliency  # noqa: E402
 from nnzoo.runs.history import History  # noqa: E402
 from nnzoo.runs.run_dir import RunDir  # noqa: E402
+from tests.browser import Browser, Opened  # noqa: E402
+from tests.watch.conftest import serving  # noqa: E402
+from tests.watch.test_page import showing, stop_at  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images" / "lesson"
 NETWORKS = ("logistic", "mlp", "cnn", "rnn", "lstm", "gru")
@@ -42,6 +46,7 @@ PUBLISHED = {
     "gru": (0.91, 0.57),
 }
 INSPECT = {"mlp": {"filters": "mlp-weights"}, "cnn": {"filters": "kernels", "channels": "channels"}}
+WATCHED_EPOCH = 8
 CURVE = 2  # of the validation rows
 COLORS = 64
 PLAIN, SHUFFLED = "#2563eb", "#f08c00"
@@ -193,6 +198,36 @@ def copy_figures() -> None:
             image.quantize(COLORS).save(IMAGES / f"{name}.png", optimize=True)
 
 
+def draw_watch(folder: Path) -> None:
+    """The live page of the GRU: from its slider to its predictions, and its gates below."""
+    browser = Browser(folder / "browser")
+    with (
+        serving(Path("checkpoints")) as (server, _),
+        showing(browser, server, "gru_mnist1d", 1000) as page,
+    ):
+        stop_at(page, WATCHED_EPOCH)
+        parts = [
+            screenshot(page, "#player", "#predictionsSection"),
+            screenshot(page, "#gatesSection", "#gatesSection"),
+        ]
+    browser.close()
+    whole = Image.new("RGB", (1000, sum(part.height for part in parts)), "white")
+    for i, part in enumerate(parts):
+        whole.paste(part, (0, sum(above.height for above in parts[:i])))
+    whole.quantize(256, method=Image.Quantize.FASTOCTREE).save(IMAGES / "watch.png", optimize=True)
+
+
+def screenshot(page: Opened, first: str, last: str) -> Image.Image:
+    """The page in its full width, from the top of one element to the bottom of another."""
+    top, bottom = page.evaluate(
+        f"[document.querySelector('{first}').getBoundingClientRect().top + scrollY,"
+        f" document.querySelector('{last}').getBoundingClientRect().bottom + scrollY]"
+    )
+    clip = {"x": 0, "y": top, "width": 1000, "height": bottom - top, "scale": 1}
+    shot = page.tab.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+    return Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
+
+
 def main() -> None:
     """Train what is missing, and draw all figures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -218,6 +253,7 @@ def main() -> None:
         draw_memory()
         draw_states()
         copy_figures()
+        draw_watch(Path(folder))
 
 
 if __name__ == "__main__":

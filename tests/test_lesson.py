@@ -45,7 +45,7 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_lesson_runs(nnzoo: Callable[..., Any]) -> None:
     """Every command, with one epoch of 300 curves; runs that no later command reads are only tried."""
-    lines = commands(PAGES[0])
+    lines = [line for line in commands(PAGES[0]) if line != "nnzoo watch"]
     read = {name for line in lines for name in re.findall(r"checkpoints/(\S+)", line)}
     for line in lines:
         words = shlex.split(line)[1:]

@@ -135,7 +135,7 @@ def test_samples_are_chosen_and_the_boundary_is_read(
         # The arrow keys read the prediction at points of the grid.
         page.evaluate("document.querySelector('.plane').focus()")
         page.press("ArrowRight")
-        text = page.evaluate("document.querySelector('.boundary .readout').textContent")
+        text = page.evaluate("document.querySelector('.boundary .reading').textContent")
         (x0, x1), (y0, y1) = page.evaluate(
             "[nnzoo.page.main.samples.plane.x, nnzoo.page.main.samples.plane.y]"
         )
@@ -178,7 +178,7 @@ def test_gates_and_text_follow_the_epoch_and_the_sample(
         page.evaluate("document.querySelectorAll('#gates .heat')[1].focus()")
         page.press("ArrowDown")
         page.press("ArrowRight")
-        text = page.evaluate("document.querySelectorAll('#gates .readout')[1].textContent")
+        text = page.evaluate("document.querySelectorAll('#gates .reading')[1].textContent")
         value = float(gates["forget"][0, 1, 1])
         assert text == f'unit 1, step 1 ("e"): {float(f"{value:.4g}"):g}'
 

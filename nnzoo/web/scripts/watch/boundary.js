@@ -7,7 +7,7 @@ nnzoo.Boundary = class {
   constructor(onChoose) {
     this.canvas = nnzoo.element("canvas", {class: "plane", role: "img", tabindex: "0", "aria-label": "decision boundary"});
     this.dots = nnzoo.svg("svg", {class: "dots", viewBox: "0 0 1000 1000", preserveAspectRatio: "none"});
-    this.readout = nnzoo.element("p", {class: "readout soft", "aria-live": "polite"});
+    this.readout = nnzoo.element("p", {class: "reading soft", "aria-live": "polite"});
     this.legend = nnzoo.element("ul", {class: "legend"});
     this.xAxis = nnzoo.element("p", {class: "axis"});
     this.yAxis = nnzoo.element("p", {class: "axis"});

@@ -74,7 +74,7 @@ nnzoo.HeatMap = class {
   constructor(options) {
     this.options = options;
     this.canvas = nnzoo.element("canvas", {class: "heat", tabindex: "0", role: "img", "aria-label": options.caption});
-    this.readout = nnzoo.element("p", {class: "readout soft", "aria-live": "polite"});
+    this.readout = nnzoo.element("p", {class: "reading soft", "aria-live": "polite"});
     const caption = nnzoo.element("figcaption", {}, options.caption);
     this.figure = nnzoo.element("figure", {}, caption, this.canvas, this.readout);
     this.place = null;
