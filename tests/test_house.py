@@ -38,9 +38,10 @@ LAYERS = """
     nnzoo.config.default_space nnzoo.config.completion
     nnzoo.explain nnzoo.explain.languages nnzoo.evaluation.thresholds
     nnzoo.explain.codes nnzoo.explain.keys nnzoo.explain.describe_type
-    nnzoo.explain.subject nnzoo.explain.walk
+    nnzoo.explain.subject nnzoo.explain.wrap
     nnzoo.explain.page
     nnzoo.explain.key_page
+    nnzoo.explain.walk
     nnzoo.evaluation.observations nnzoo.evaluation.uncertainty_text nnzoo.evaluation.verdicts
     nnzoo.kernels nnzoo.kernels.openmp
     nnzoo.kernels.build

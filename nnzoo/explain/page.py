@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnzoo.explain.walk import columns_of, wrap
+from nnzoo.explain.wrap import columns_of, wrap
 
 INDENT = "  "
 _CODE = re.compile(r"`([^`]*)`")

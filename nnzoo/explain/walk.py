@@ -1,26 +1,26 @@
 """Walk-throughs as statements: the key of a text with its values, rendered in a language.
 
 The texts are in texts/LANGUAGE/walk_*.txt, one `key: template` per line, where templates are those of `str.format` and
-{n:row|rows} is a count with its noun.
+{n:row|rows} is a count with its noun, {c:code} the name of a code, {m:option} the meaning of an option.
 """
 
 from __future__ import annotations
 
 import string
-import textwrap
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from nnzoo.explain.codes import all_codes
+from nnzoo.explain.key_page import translate
 from nnzoo.explain.languages import Language
+from nnzoo.explain.wrap import INDENT, wrap
 
 TEXTS = Path(__file__).parent / "texts"
 FILES = ("walk_config.txt", "walk_layers.txt", "walk_run.txt")
 Verdict = Literal["ok", "look", "skipped"]
-INDENT = 2
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class _Formatter(string.Formatter):
     """`str.format` for a language: counts with nouns, statements inside statements, lists."""
 
     def __init__(self, language: Language) -> None:
+        self.language = language
         self.texts = walk_texts(language)
         self.separator = "、" if language == "zh" else ", "
 
@@ -74,6 +75,10 @@ class _Formatter(string.Formatter):
             return self.statement(value)
         if isinstance(value, list):
             return self.separator.join(self.format_field(item, format_spec) for item in value)
+        if format_spec == "code":
+            return all_codes(self.language)[value].name
+        if format_spec == "option":
+            return _translated(value, self.language)
         if "|" in format_spec:
             one, many = format_spec.split("|")
             return f"{value:,} {one if value == 1 else many}"
@@ -81,6 +86,14 @@ class _Formatter(string.Formatter):
 
     def statement(self, statement: Statement) -> str:
         return self.vformat(self.texts[statement.key], (), statement.values)
+
+
+def _translated(text: str, language: Language) -> str:
+    """The meaning of an option in a language; that of another package's option as it is."""
+    try:
+        return translate(text, language)
+    except KeyError:
+        return text
 
 
 @cache
@@ -109,53 +122,3 @@ def render(walk: Walk, language: Language, width: int) -> list[str]:
             margin = " " * INDENT * (statement.indent + 1)
             lines += wrap(text, width, margin)
     return lines[1:]
-
-
-def columns_of(text: str) -> int:
-    """The columns of a terminal that a text takes: two for each wide character."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-# Marks that begin no line in Chinese.
-_CLOSING = "，。；：、！？）》”…,.;:)%"
-
-
-def wrap(text: str, width: int, margin: str) -> list[str]:
-    """A text as lines of at most `width` columns behind a margin; continuations are indented by two more. Commands on a
-    line of their own are never broken."""
-    room = max(20, width - len(margin) - INDENT)
-    if text.startswith("nnzoo "):
-        return [margin + text]
-    if columns_of(text) == len(text):
-        parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
-    else:
-        parts = _wrap_wide(text, room)
-    return [margin + (" " * INDENT if i else "") + part for i, part in enumerate(parts)]
-
-
-def _wrap_wide(text: str, room: int) -> list[str]:
-    """Break between wide characters, or at spaces, never before a closing mark."""
-    lines, line = [], ""
-    for piece in _pieces(text):
-        if line and columns_of(line) + columns_of(piece.rstrip()) > room:
-            lines.append(line.rstrip())
-            line = piece.lstrip()
-        else:
-            line += piece
-    return [*lines, line.rstrip()] if line.strip() else lines
-
-
-def _pieces(text: str) -> Sequence[str]:
-    """Runs of text that a line must not break."""
-    pieces: list[str] = []
-    for character in text:
-        is_wide = columns_of(character) == 2
-        starts = not pieces or (is_wide and character not in _CLOSING)
-        if not starts and character not in _CLOSING:
-            last = pieces[-1][-1]
-            starts = last == " " or columns_of(last) == 2
-        if starts:
-            pieces.append(character)
-        else:
-            pieces[-1] += character
-    return pieces

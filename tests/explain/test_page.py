@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnzoo.explain.page import Page, Row, render_page
-from nnzoo.explain.walk import columns_of
+from nnzoo.explain.wrap import columns_of
 
 PAGE = Page(
     "W03 梯度消失",

@@ -7,7 +7,7 @@ import string
 from pathlib import Path
 
 import nnzoo.explain
-from nnzoo.explain.walk import Section, Statement, Walk, columns_of, render, walk_texts, wrap
+from nnzoo.explain.walk import Section, Statement, Walk, render, walk_texts
 
 EN, ZH = walk_texts("en"), walk_texts("zh")
 SOURCES = "".join(p.read_text() for p in Path(nnzoo.explain.__file__).parent.glob("*.py"))
@@ -59,17 +59,19 @@ def test_sections_are_apart_and_indented() -> None:
     assert render(walk, "en", 80) == ["Next", "    nnzoo train cnn", "", "Time"]
 
 
-def test_long_lines_break_within_the_width_and_before_no_closing_mark() -> None:
-    english = "one two three four five six seven eight nine ten"
-    chinese = (
-        "卷积神经网络：同一组小窗口权重，在整个输入上滑动（model.kernel_size 是 3），所以能检测。"
-    )
-    for text in (english, chinese):
-        lines = wrap(text, 30, "  ")
-        assert len(lines) > 1 and all(columns_of(line) <= 30 for line in lines)
-        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
-        assert not any(line.strip()[0] in "，。：）" for line in lines)
-    assert wrap("nnzoo train a-config-of-a-long-name.yaml", 20, "") == [
-        "nnzoo train a-config-of-a-long-name.yaml"
+def test_codes_and_options_are_named_in_the_language() -> None:
+    walk = Walk([], {})
+    section = walk.add("options")
+    section.add("check.code", code="W03")
+    section.add("options.meaning", meaning="learning rate")
+    section.add("options.meaning", meaning="an option of a plugin")
+    english = [
+        "  W03 vanishing gradient: nnzoo explain W03",
+        "  learning rate",
+        "  an option of a plugin",
     ]
-    assert wrap("", 20, "") == []
+    assert render(walk, "en", 100)[1:] == english
+    chinese = render(walk, "zh", 100)[1:]
+    assert (
+        chinese[1] == "  学习率" and chinese[2] == english[2] and "nnzoo explain W03" in chinese[0]
+    )

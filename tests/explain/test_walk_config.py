@@ -13,8 +13,9 @@ import torch
 
 from nnzoo.config.run_config import from_dict
 from nnzoo.explain import first_batch
-from nnzoo.explain.walk import Walk, columns_of, render
+from nnzoo.explain.walk import Walk, render
 from nnzoo.explain.walk_config import walk_config
+from nnzoo.explain.wrap import columns_of
 from tests.target_data import target_data
 from tests.text_data import PLAY, TEXT_MODELS
 from tests.zoo import begin, config, finish

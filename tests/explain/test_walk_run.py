@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from nnzoo.explain import describe_result, walk_run
-from nnzoo.explain.walk import Walk, columns_of, render
+from nnzoo.explain.walk import Walk, render
+from nnzoo.explain.wrap import columns_of
 from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run_dir import RunDir
 from tests.target_data import target_data
