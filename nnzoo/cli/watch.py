@@ -43,7 +43,7 @@ def watch(
         raise UsageError(
             f"--port: expected a number from 0 to {MAX_PORT:,}, got {port}", code="E02"
         )
-    from nnzoo.watch.serve import give_way, open_server
+    from nnzoo.watch.serve import Loader, give_way, open_server
 
     wait = folder == DEFAULT_OUT
 
@@ -51,7 +51,9 @@ def watch(
         if debug:
             sys.stderr.write(text)
 
-    with open_server(folder, port, wait, report) as server:
+    loader = Loader()
+    loader.start()
+    with open_server(folder, port, wait, loader.load, report) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         if wait and not folder.exists():

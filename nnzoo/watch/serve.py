@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,15 +24,40 @@ SCRIPTS = (
 )
 
 
+class Loader(threading.Thread):
+    """Imports PyTorch when it is asked to, at the priority at which it was started: beside a training that uses every core
+    it would take minutes at the priority of a process that gives way, and a second at this one."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._asked, self._loaded = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        self._asked.wait()
+        try:
+            import nnzoo.watch.frames  # noqa: F401
+        finally:
+            self._loaded.set()
+
+    def load(self) -> None:
+        """Return once PyTorch is there, or could not be imported, which the next import reports."""
+        self._asked.set()
+        self._loaded.wait()
+
+
 def open_server(
-    path: Path, port: int = 0, wait: bool = False, report: Callable[[str], None] = lambda text: None
+    path: Path,
+    port: int = 0,
+    wait: bool = False,
+    load: Callable[[], None] = lambda: None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> WatchServer:
     """Make the server for a run folder or a folder of runs; it responds once `serve_forever` is called.
 
-    port: 0 for a free one; wait: whether the folder may come into being later; report: as `WatchServer` takes it. Raises
-    UsageError.
+    port: 0 for a free one; wait: whether the folder may come into being later; load: as `Viewer` takes it; report: as
+    `WatchServer` does. Raises UsageError.
     """
-    viewer = Viewer(path, wait)
+    viewer = Viewer(path, wait, load)
     script = Script(SCRIPTS, connects=True)
     page = render("watch/templates/watch.html", {"title": "watch"}, script).encode()
     try:
@@ -43,9 +69,10 @@ def open_server(
 
 
 def give_way() -> None:
-    """Let this process run only when no other wants the processor, as far as the system can, on one thread."""
+    """Lower the priority of this thread and of those that it starts, and compute on one thread.
+
+    Beside processes that use every core it gets 1.5 % of one. With SCHED_IDLE it would be 0.3 %, and a page take minutes.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with suppress(OSError, AttributeError):
         os.nice(19)
-    with suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -21,9 +21,12 @@ MAX_OPEN = 4
 class Viewer:
     """Endpoints about the runs of a folder. Nothing is written, and PyTorch is loaded when a frame is asked for."""
 
-    def __init__(self, path: Path, wait: bool = False) -> None:
-        """path, wait: as `RunList` takes them. Raises UsageError."""
+    def __init__(
+        self, path: Path, wait: bool = False, load: Callable[[], None] = lambda: None
+    ) -> None:
+        """path, wait: as `RunList` takes them; load: is called before PyTorch is needed. Raises UsageError."""
         self.list = RunList(path, wait)
+        self._load = load
         self._lock = threading.Lock()
         self._frames_lock = threading.Lock()
         self._states: dict[int, RunState] = {}
@@ -96,6 +99,7 @@ class Viewer:
 
     def _open(self, run: ListedRun) -> Frames | None:
         """The frames of a run, opened again when its history was begun anew."""
+        self._load()
         from nnzoo.runs.run_dir import RunDir
         from nnzoo.watch.frames import Frames
 

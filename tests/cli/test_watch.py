@@ -12,10 +12,10 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from nnzoo.watch.serve import Loader, give_way
 from nnzoo.watch.server import WatchServer
 from tests.conftest import Result
 
@@ -95,13 +95,10 @@ def test_a_port_that_is_taken_is_said(nnzoo: NNZOO, own_folder: Path) -> None:
 
 
 def test_a_system_without_priorities_is_served_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nnzoo.watch.serve import give_way
-
-    def refuse(*arguments: Any) -> None:
+    def refuse(increment: int) -> None:
         raise OSError
 
     monkeypatch.setattr(os, "nice", refuse)
-    monkeypatch.delattr(os, "sched_setscheduler")
     give_way()
 
 
@@ -112,3 +109,11 @@ def test_it_ends_where_the_process_that_started_it_does(
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     assert nnzoo("watch", own_folder, "--until-stdin-closes").code == 0
     assert "--until-stdin-closes" not in nnzoo("watch", "--help").out
+
+
+def test_torch_is_loaded_by_a_thread_that_waits_for_it() -> None:
+    loader = Loader()
+    loader._asked.set()
+    loader.run()
+    loader.load()
+    assert loader._loaded.is_set() and loader.daemon

@@ -23,7 +23,7 @@ def fail(parameters: dict[str, int]) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[WatchServer, list[str]]]:
-    """A server that handles a request when `ask` tells it to, in this thread, and what it reports."""
+    """A server that handles a request when `exchange` sends one, in this thread, and what it reports."""
     reports: list[str] = []
     endpoints = {
         "echo": lambda parameters: parameters,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -76,17 +75,22 @@ def test_torch_is_loaded_for_frames_alone(run_folder: Path) -> None:
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from nnzoo.watch.serve import give_way, open_server\n"
+        "from nnzoo.watch.serve import Loader, give_way, open_server\n"
+        "loader = Loader()\n"
+        "loader.start()\n"
         "give_way()\n"
-        f"server = open_server(Path({str(run_folder)!r}))\n"
+        f"server = open_server(Path({str(run_folder)!r}), load=loader.load)\n"
         "endpoints = server.endpoints\n"
         "endpoints['runs']({}), endpoints['state']({'run': 0})\n"
         "heavy = {'torch', 'pandas', 'sklearn', 'matplotlib', 'scipy'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "import os\n"
-        "print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0) == os.SCHED_IDLE)\n"
+        "nice = [os.getpriority(os.PRIO_PROCESS, thread) for thread in (0, loader.native_id)]\n"
+        "assert endpoints['samples']({'run': 0})['shown'] > 1\n"
+        "import torch\n"
+        "print(*nice, torch.get_num_threads())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
-    assert (done.stdout, done.stderr) == ("19 True\n", ""), os.uname()
+    assert (done.stdout, done.stderr) == ("19 0 1\n", "")
