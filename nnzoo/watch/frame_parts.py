@@ -63,7 +63,7 @@ def row_of(inputs: Inputs, row: int) -> Tensor:
 
 @torch.no_grad()
 def layers(network: Network, inputs: Inputs, row: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """The outputs of the hidden layers that end a block, and notes on what is left out.
+    """The outputs of the hidden layers that end a block, and what is left out, in words.
 
     All samples, of images and rows of a table: "maps" (rows, height, width), each the sum of its channels, "states" (rows,
     time, units), or "units" (rows, units). One sample, of sequences: "states" (1, time, units).
@@ -77,15 +77,15 @@ def layers(network: Network, inputs: Inputs, row: int) -> tuple[list[dict[str, A
         places = torch.linspace(0, len(names) - 1, MAX_LAYERS).round().long().unique().tolist()
         chosen = [names[place] for place in places]
     shown = [_layer(name, hidden[name], _module_of(network, name)) for name in chosen]
-    notes = [f"{MAX_LAYERS} of {len(names)} layers"] if len(chosen) < len(names) else []
+    omissions = [f"{MAX_LAYERS} of {len(names)} layers"] if len(chosen) < len(names) else []
     if any(values.ndim == 2 and values.shape[1] > MAX_UNITS for values in hidden.values()):
-        notes.append(f"the first {MAX_UNITS:,} units of a layer")
+        omissions.append(f"the first {MAX_UNITS:,} units of a layer")
     states = [values for values in hidden.values() if values.ndim == 3]
     if any(values.shape[1:].numel() > thin(values)[0].numel() for values in states):
-        notes.append(
+        omissions.append(
             f"the first {MAX_STATES} units over time, and at most {MAX_STEPS} steps, evenly spaced"
         )
-    return shown, notes
+    return shown, omissions
 
 
 def _module_of(network: Network, layer: str) -> Any:

@@ -246,8 +246,13 @@ class Frames:
 
     def _make_frame(self, epoch: int, row: int) -> dict[str, Any]:
         network = self.network
-        layers, notes = frame_parts.layers(network, self.inputs, row)
-        frame: dict[str, Any] = {"epoch": epoch, "row": row, "layers": layers, "notes": notes}
+        layers, omissions = frame_parts.layers(network, self.inputs, row)
+        frame: dict[str, Any] = {
+            "epoch": epoch,
+            "row": row,
+            "layers": layers,
+            "omissions": omissions,
+        }
         frame["gates"] = frame_parts.gates(network, self.inputs, row)
         if self.plane is not None:
             frame["boundary"] = frame_parts.on_plane(network, self.plane)

@@ -115,7 +115,6 @@ DESCRIPTIONS = (
     "f'{options.tokens}: {sizes}",
     "f'{time}{every}'",
     "f'and {more:,} more'",
-    "f'{MAX_LAYERS} of {",
     'f"The plane of the first two',
 )
 

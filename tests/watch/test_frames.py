@@ -222,7 +222,7 @@ def test_large_layers_are_cut_and_said(run_folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(frame_parts, "MAX_LAYERS", 1)
     run = opened(run_folder / "digits")
     frame = run.frame(1, 0)
-    assert frame["notes"] == ["1 of 2 layers"]
+    assert frame["omissions"] == ["1 of 2 layers"]
     (layer,) = frame["layers"]
     network, history = network_at(run_folder / "digits", 1)
     raw = cast(Tensor, history.samples.inputs[:10])
@@ -236,13 +236,13 @@ def test_many_units_and_steps_are_cut_and_said(
 ) -> None:
     monkeypatch.setattr(frame_parts, "MAX_UNITS", 3)
     frame = opened(run_folder / "cloud").frame(1, 0)
-    assert frame["notes"] == ["the first 3 units of a layer"]
+    assert frame["omissions"] == ["the first 3 units of a layer"]
     assert frame["layers"][0]["values"]["shape"] == [10, 3] and frame["layers"][0]["shape"] == [4]
     monkeypatch.setattr(frame_parts, "MAX_STATES", 2)
     monkeypatch.setattr(frame_parts, "MAX_STEPS", 6)
     run = opened(run_folder / "book")
     frame = run.frame(1, 0)
-    assert frame["notes"] == ["the first 2 units over time, and at most 6 steps, evenly spaced"]
+    assert frame["omissions"] == ["the first 2 units over time, and at most 6 steps, evenly spaced"]
     assert frame["gates"]["l0"]["forget"]["shape"] == [6, 2]
     network, history = network_at(run_folder / "book", 1)
     expected = internals.gates(network, cast(Tensor, history.samples.inputs[:1]))["l0"]["cell"]

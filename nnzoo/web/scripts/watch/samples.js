@@ -28,7 +28,7 @@ nnzoo.SampleView = class {
     if (!isText) this.places.sheet.replaceChildren(this.table(isImage));
     this.showUnits(isImage);
     this.showOverTime(isImage);
-    this.places.cut.textContent = frame.notes.length ? `Shown: ${frame.notes.join("; ")}.` : "";
+    this.places.cut.textContent = frame.omissions.length ? `Shown: ${frame.omissions.join("; ")}.` : "";
     this.places.text.hidden = !frame.text;
     this.places.text.querySelector("pre").textContent = frame.text ?? "";
   }
