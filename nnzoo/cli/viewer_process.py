@@ -24,7 +24,8 @@ class ViewerProcess:
     """A context manager whose viewer lives at most as long as the context, and as this process.
 
     The viewer ends when its standard input is closed, which happens even if this process is killed. It is in a session
-    of its own, so that Ctrl-C at the terminal reaches training alone.
+    of its own, so that Ctrl-C at the terminal reaches training alone. It lowers its own priority once it serves
+    (`nnzoo.watch.serve`): from its start on, it would not get to serving beside a training that uses every core.
     """
 
     def __init__(self, output: Output) -> None:
@@ -63,7 +64,6 @@ class ViewerProcess:
         except OSError as error:
             self._say_failure(error.strerror or str(error))
             return
-        _give_way(self.process.pid)
         self._listener = threading.Thread(target=self._listen, args=[self.process], daemon=True)
         self._listener.start()
 
@@ -109,11 +109,3 @@ class ViewerProcess:
         if self._listener.is_alive():
             self.process.kill()
             self._listener.join(PATIENCE)
-
-
-def _give_way(pid: int) -> None:
-    """Let a process run only when no other wants the processor: from its start on, which takes half a second."""
-    with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, pid, 19)
-    with suppress(OSError, AttributeError):
-        os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
