@@ -147,6 +147,24 @@ def test_the_page_about_text_runs(nnzoo: Callable[..., Any]) -> None:
     assert 'text: "message"' in config and 'target: "topic"' in config
 
 
+def test_the_page_about_explanations_runs(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnzoo.explain.first_batch.OVERFIT_SECONDS", 0.1)
+    page = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    outputs = []
+    for command in "".join(blocks).splitlines():
+        words = shlex.split(command)[1:]
+        short = ["-s", "train.epochs=1", "-v", "0"] if words[0] == "train" else []
+        result = nnzoo(*words, *short)
+        assert result.code == 0, result.err
+        outputs.append([line.strip() for line in result.out.splitlines()])
+    (shown,) = re.findall(r"```text\n(    4\. features.*?)```", page, flags=re.S)
+    for line in filter(str.strip, shown.splitlines()):
+        assert any(line.strip().startswith(text) for text in outputs[0] if len(text) > 20), line
+
+
 def test_the_commands_on_a_group_as_an_ensemble_run(nnzoo: Callable[..., Any]) -> None:
     pytest.importorskip("onnxruntime")
     page = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
