@@ -44,16 +44,16 @@ from nnzoo.training import train_step, trainer
 if not hasattr(os, "fork"):
     raise SystemExit("this system cannot fork; Linux and macOS can")
 FORK = multiprocessing.get_context("fork")
-# The parent imports what a launch imports later (torch._dynamo, for the optimizers, takes 2 seconds),
-# and never computes: threads would not survive a fork.
+# The parent imports what a launch imports later, and never computes: threads would not survive a fork.
 for lazy in (
-    "torch._dynamo",
     "nnzoo.console",
     "nnzoo.data.builtin",
     "nnzoo.data.recordings",
     "nnzoo.data.text",
     "nnzoo.data.corpus",
     "pandas",
+    "scipy.stats",
+    "nnzoo.evaluation.evaluate",
     "nnzoo.models.mlp",
     "nnzoo.models.cnn",
     "nnzoo.models.recurrent_layers",

@@ -49,6 +49,9 @@ for lazy in (
     "nnzoo.models.mlp",
     "nnzoo.sweep.search",
     "nnzoo.sweep.report",
+    "nnzoo.report.charts",
+    "alembic.command",
+    "optuna.importance",
 ):
     import_module(lazy)
 

@@ -164,6 +164,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
+def no_figure_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn, but nothing in them makes room for labels, which takes half of the time; tests/inspect and
+    tests/report look at figures as they are."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: {})
+
+
+@pytest.fixture
 def shared_data() -> Path:
     """Data beside the checkout on the developers' machines."""
     if not SHARED.is_dir():

@@ -17,7 +17,7 @@ from PIL import Image
 from nnzoo.watch.server import WatchServer
 from tests.zoo import load_script
 
-pytestmark = pytest.mark.usefixtures("compiled")
+pytestmark = pytest.mark.usefixtures("compiled", "no_figure_layout")
 
 ROOT = Path(__file__).parents[1]
 

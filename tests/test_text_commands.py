@@ -14,6 +14,8 @@ import pytest
 import nnzoo as zoo
 from tests.text_data import PLAY, TEXT_MODELS, texts
 
+pytestmark = pytest.mark.usefixtures("no_figure_layout")
+
 NNZOO = Callable[..., Any]
 LANGUAGE = {"name": "gru", "hidden_size": 8, "embedding": 4}
 

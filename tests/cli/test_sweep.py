@@ -15,7 +15,7 @@ import pytest
 from nnzoo.sweep.open_study import open_study
 from tests.sweep.studies import CONFIG, NNZOO, config, files
 
-pytestmark = pytest.mark.usefixtures("compiled")
+pytestmark = pytest.mark.usefixtures("compiled", "no_figure_layout")
 
 
 @pytest.fixture(autouse=True)

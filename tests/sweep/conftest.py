@@ -11,7 +11,7 @@ from tests.sweep.studies import CONFIG, scored_study
 
 
 @pytest.fixture(autouse=True)
-def config_file(own_folder: Path) -> None:
+def config_file(own_folder: Path, no_figure_layout: None) -> None:
     Path("flowers.yaml").write_text(CONFIG)
 
 
