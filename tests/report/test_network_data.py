@@ -25,7 +25,7 @@ from nnzoo.runs.run_dir import RunDir
 from nnzoo.web.render import Script, render
 from tests import zoo
 from tests.browser import CHROMIUM, Browser, Opened
-from tests.web.network_cases import shake
+from tests.web.network_cases import draw_case, shake
 
 CPU = torch.device("cpu")
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -468,6 +468,49 @@ def test_texts_mark_the_words_that_a_place_sees(
         assert opened.evaluate(marked) == [i < 3 for i in range(steps)]
         layers = layers_of(run.network, raw_input(run, 0))
         assert numbers(opened, ".panel > p b")[-1] == close(float(layers["features.1"][1, 1]))
+
+
+# For every input and layer the places that arrow keys lead to: those of which the panel does not show the number itself.
+WALK = """(() => {
+  const wrong = [], {state} = nnzoo.maps, {program, outputs} = nnzoo.explore;
+  let compared = 0;
+  const compare = (sample) => {
+    const name = document.querySelector('.panel h4').textContent.replace(/, (channel|unit) .*/, '');
+    const output = outputs(sample)[program.layers.findIndex((layer) => layer.name === name)];
+    const number = output.values[nnzoo.places.flatIndex(output.shape, state.channel, state.row, state.column)];
+    const shown = [...document.querySelectorAll('.panel > p b')].map((b) => Number(b.title));
+    compared += 1;
+    if (!shown.some((each) => Math.abs(each - number) <= 1e-9 * (1 + Math.abs(number)))) wrong.push([name, number, shown]);
+  };
+  const [inputs, layers] = document.querySelectorAll('.choice select');
+  for (const select of [inputs, layers]) {
+    for (const option of select.options) {
+      select.value = option.value;
+      select.dispatchEvent(new Event('change'));
+      for (const button of [...document.querySelectorAll('.maps button')].slice(0, 3)) {
+        for (const key of ['ArrowRight', 'ArrowDown']) button.dispatchEvent(new KeyboardEvent('keydown', {key}));
+        compare(inputs.selectedIndex);
+      }
+    }
+  }
+  return [wrong, compared];
+})()"""
+
+
+@needs_browser
+def test_every_layer_shows_the_number_of_the_place(browser: Browser) -> None:
+    for seed, model, kind in [
+        (8, "cnn", "image"),
+        (5, "cnn", "recordings"),
+        (7, "cnn", "forecast"),
+        (3, "mlp", "image"),
+    ]:
+        case = draw_case(seed, model, kind)
+        loaded = LoadedRun(case.network, Path("best.pt"))
+        loaded.__dict__["dataset"] = case.dataset
+        with open_part(RunReport(RunDir(Path()), loaded), browser) as opened:
+            wrong, compared = opened.evaluate(WALK)
+            assert wrong == [] and compared >= 15, case.name
 
 
 def test_what_is_not_computed_has_its_reason(

@@ -26,9 +26,10 @@ CATEGORIES = [[str(i) for i in range(size)] for size in (3, 11)]
 
 @dataclass
 class Case:
-    """A network, a few raw inputs, each as a batch of one, and what it was built of."""
+    """A network, its data, a few raw inputs, each as a batch of one, and what it was built of."""
 
     network: Network
+    dataset: Dataset
     inputs: list[Tensor]
     name: str
 
@@ -47,7 +48,7 @@ def draw_case(seed: int, model: str, kind: str) -> Case:
     raw, _ = split.batch(torch.arange(3))
     rows = [raw[i : i + 1] for i in range(3)]
     inputs = [row.values if isinstance(row, PaddedSequences) else row for row in rows]
-    return Case(network, inputs, f"{model} {kind} {seed}: {options} {data}")
+    return Case(network, dataset, inputs, f"{model} {kind} {seed}: {options} {data}")
 
 
 def shake(model: nn.Module, generator: torch.Generator) -> None:

@@ -155,7 +155,8 @@ nnzoo.explore = (() => {
         bar.append(fill);
       }
       const text = data.probabilities ? percent(prediction[i]) : nnzoo.number(prediction[i]);
-      const row = [data.names[i], bar, nnzoo.element("td", {class: "n", title: String(prediction[i])}, text)];
+      const name = data.tokens ? {" ": "␣", "\n": "↵", "\t": "⇥"}[data.names[i]] ?? data.names[i] : data.names[i];
+      const row = [name, bar, nnzoo.element("td", {class: "n", title: String(prediction[i])}, text)];
       if (before) {
         const change = prediction[i] - before[i], sign = change < 0 ? "−" : "+", size = Math.abs(change);
         const shown = data.probabilities ? percent(size) : nnzoo.number(size);

@@ -44,11 +44,14 @@ nnzoo.places = (() => {
   const number = (value) => nnzoo.element("b", {title: String(value)}, nnzoo.number(value));
   const wide = (...content) => nnzoo.element("div", {class: "wide"}, ...content);
 
+  /** A number of a window; null is padding. */
+  const numberCell = (value, largest) => (value === null ? nnzoo.element("td", {class: "n soft", title: "padding: 0"}, "0") : cell(value, largest));
+
   /** A matrix of numbers with a caption. chosen: the place that is marked. */
   function matrix(caption, rows, chosen = -1) {
     const largest = Math.max(...rows.flat().map((value) => Math.abs(value ?? 0)));
     const cells = rows.map((row, i) => row.map((value, j) => {
-      const td = value === null ? nnzoo.element("td", {class: "n soft", title: "padding: 0"}, "0") : cell(value, largest);
+      const td = numberCell(value, largest);
       if (i * row.length + j === chosen) td.classList.add("chosen");
       return td;
     }));
@@ -64,6 +67,21 @@ nnzoo.places = (() => {
   }
 
   const sum = (values) => values.reduce((a, b) => a + b, 0);
+
+  /** Window, kernel and products: as matrices, over time as rows of a table. */
+  function products({values, kernel, products: multiplied}) {
+    const parts = [["window of the input", values], ["kernel", kernel], ["products", multiplied]];
+    if (values.length === 1) {
+      const rows = parts.map(([name, [row]]) => {
+        const largest = Math.max(...row.map(Math.abs));
+        return [name, ...row.map((value) => numberCell(value, largest))];
+      });
+      return nnzoo.element("div", {class: "matrices wide"}, table(rows, {class: "numbers"}));
+    }
+    const sign = (text) => nnzoo.element("span", {class: "sign"}, text);
+    const [window, weights, result] = parts.map(([name, rows]) => matrix(name, rows));
+    return nnzoo.element("div", {class: "matrices wide"}, window, sign("×"), weights, sign("="), result);
+  }
 
   /** Window times kernel of every input channel; the channel that adds most is shown number by number. */
   function explainConv(layer, x, place) {
@@ -86,7 +104,7 @@ nnzoo.places = (() => {
     const open = (chosen) => {
       for (const {part, pick} of rows) pick.setAttribute("aria-pressed", String(part === chosen));
       detail.replaceChildren(nnzoo.element("p", {class: "soft"}, `Input channel ${chosen.channel}: window × kernel = products, of which the sum is `, number(chosen.sum)),
-        nnzoo.element("div", {class: "matrices wide"}, matrix("window of the input", chosen.values), nnzoo.element("span", {class: "sign"}, "×"), matrix("kernel", chosen.kernel), nnzoo.element("span", {class: "sign"}, "="), matrix("products", chosen.products)));
+        products(chosen));
     };
     const bias = layer.bias ? layer.bias.values[place.channel] : 0, total = sum(parts.map((part) => part.sum));
     open(parts.reduce((a, b) => (Math.abs(b.sum) > Math.abs(a.sum) ? b : a)));
