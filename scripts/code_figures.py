@@ -17,10 +17,12 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from nnzoo.explain.code_page import FIGURES
 from nnzoo.explain.codes import all_codes
+from nnzoo.text import shorten
 
 ROOT = Path(__file__).parents[1]
 PROBLEM, REMEDY = "#c0392b", "#2471a3"
@@ -29,15 +31,18 @@ COLORS = 32
 
 def run(code: str) -> list[tuple[str, Path]]:
     """Train the runs of a code's example; returns what sets each apart, and its folder."""
-    runs = []
     lines = [line.strip() for line in all_codes("en")[code].parts["example"].splitlines()]
-    for i, line in enumerate(line for line in lines if line.startswith("nnzoo train")):
-        words = shlex.split(line)[1:]
+    commands = [shlex.split(line)[1:] for line in lines]
+    common = set.intersection(*map(set, commands))
+    runs = []
+    for i, words in enumerate(commands):
         name = f"{code}-{i}"
         command = [sys.executable, "-m", "nnzoo", *words, "-s", f"name={name}", "-v", "0"]
-        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # W01 may diverge
-        sets = [word for word in words if "=" in word and not word.startswith("optim.name")]
-        runs.append((", ".join(sets[-2:]) or words[-1], Path("checkpoints") / name))
+        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # W01 diverges
+        values = [word for word in words if "=" in word and word not in common]
+        runs.append(
+            (shorten(", ".join(values), 45) or f"-c {words[2]}", Path("checkpoints") / name)
+        )
     return runs
 
 
@@ -125,6 +130,7 @@ def main() -> None:
             figure = Figure(figsize=(5.6, 3.1), layout="constrained")
             axes = figure.subplots()
             DRAW[code](axes, run(code))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.spines[["top", "right"]].set_visible(False)
             axes.legend(frameon=False, fontsize=8)
             axes.set_title(f"{code} {all_codes('en')[code].name}", fontsize=10)

@@ -31,6 +31,15 @@ def test_the_reference_is_what_the_classes_say(tmp_path: Path) -> None:
     )
 
 
+def test_the_pages_of_codes_are_what_explain_prints(tmp_path: Path) -> None:
+    (tmp_path / "zh").mkdir()
+    subprocess.run([sys.executable, ROOT / "scripts" / "codes.py", tmp_path], check=True)
+    for name in ("codes.md", "zh/codes.md"):
+        written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        made = (tmp_path / name).read_text(encoding="utf-8")
+        assert written == made, "run: python scripts/codes.py"
+
+
 def test_links_in_the_documentation_lead_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     for page in pages:

@@ -53,6 +53,14 @@ def all_codes(language: Language = "en") -> dict[str, Code]:
         _, *sections = _HEADING.split(text)
         for code, name, body in zip(sections[::3], sections[1::3], sections[2::3], strict=True):
             meaning, *parts = _PART.split(body)
-            texts = dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
-            codes[code] = Code(code, name.strip(), meaning.strip(), texts)
+            texts = dict(zip(parts[::2], parts[1::2], strict=True))
+            texts = {part: _joined(part, text) for part, text in texts.items()}
+            codes[code] = Code(code, name.strip(), _joined("meaning", meaning), texts)
     return codes
+
+
+def _joined(part: str, text: str) -> str:
+    """A text with each paragraph on one line; the lines of an example are commands and stay."""
+    if part == "example":
+        return text.strip()
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
