@@ -19,7 +19,8 @@ GROUPS = {"W": "warnings", "E": "errors", "N": "notes"}
 def section(code: Code, language: Language) -> str:
     """A code as a section with an anchor, "#w03"."""
     headings = HEADINGS[language]
-    text = f"\n### {code.id} {code.name} {{ #{code.id.lower()} }}\n\n{fill(code.meaning)}\n"
+    anchor = f'<a id="{code.id.lower()}"></a>'
+    text = f"\n{anchor}\n\n### {code.id} {code.name}\n\n{fill(code.meaning)}\n"
     for part in ("found", "try"):
         if part in code.parts:
             text += f"\n**{headings[part]}**: {fill(code.parts[part])}\n"

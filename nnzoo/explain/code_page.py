@@ -12,7 +12,7 @@ from nnzoo.explain.codes import Code, all_codes
 from nnzoo.explain.languages import Language
 from nnzoo.explain.page import Page, Row
 
-DOCS = "docs"
+DOCS = "https://github.com/nnzoo/nnzoo/blob/main/docs"
 FIGURES = {code: f"images/codes/{code}.png" for code in ("W01", "W02", "W03", "W04", "W10", "W11")}
 """Figures of the documentation, relative to docs/; made by scripts/code_figures.py."""
 
@@ -22,7 +22,8 @@ HEADINGS = {
         "found": "how it is found",
         "try": "what to try",
         "example": "example",
-        "picture": "picture",
+        "picture": "documentation, with a figure",
+        "docs": "documentation",
         "warnings": "warnings and diagnoses",
         "errors": "errors",
         "notes": "notes",
@@ -33,7 +34,8 @@ HEADINGS = {
         "found": "怎样发现的",
         "try": "可以试试",
         "example": "例子",
-        "picture": "图",
+        "picture": "文档和图",
+        "docs": "文档",
         "warnings": "警告和诊断",
         "errors": "错误",
         "notes": "说明",
@@ -84,16 +86,17 @@ def code_page(id_: str, language: Language) -> Page:
     items = _ITEM.split(fill(code.parts.get("try", "")).rstrip(".。"))
     parts.append((headings["try"], [Row(item, is_item=True) for item in items if item]))
     parts.append((headings["example"], [Row(line, is_command=True) for line in _example(code)]))
-    address = f"{DOCS}/codes.md#{id_.lower()}"
-    shown = [f"{DOCS}/{FIGURES[id_]}"] if id_ in FIGURES else []
-    parts.append((headings["picture"], [Row(line, is_command=True) for line in shown]))
+    address = f"{DOCS}/{'zh/' * (language == 'zh')}codes.md#{id_.lower()}"
+    shown = [address, *([f"{DOCS}/{FIGURES[id_]}"] if id_ in FIGURES else [])]
+    heading = headings["picture" if id_ in FIGURES else "docs"]
+    parts.append((heading, [Row(line, is_command=True) for line in shown]))
     figures = {
         "code": id_,
         "name": code.name,
         "meaning": fill(code.meaning),
         **{part: fill(text) for part, text in code.parts.items()},
         "docs": address,
-        "picture": shown[0] if shown else None,
+        "picture": shown[1] if id_ in FIGURES else None,
     }
     return Page(f"{id_} {code.name}", parts, figures)
 

@@ -13,10 +13,11 @@ def test_a_page_says_what_how_and_what_to_try() -> None:
         "how it is found",
         "what to try",
         "example",
-        "picture",
+        "documentation, with a figure",
     ]
     assert any(line.startswith("  nnzoo train -c mlp") for line in lines)
-    assert lines[-1] == "  docs/images/codes/W03.png"
+    assert lines[-2].endswith("/docs/codes.md#w03")
+    assert lines[-1].endswith("/docs/images/codes/W03.png")
 
 
 def test_a_page_in_chinese_without_an_example() -> None:
