@@ -123,9 +123,10 @@ def main() -> None:
         nnzoo("train", "--config", "mlp", "--verbose", "0")
         nnzoo("train", "--config", "lstm_text", "--verbose", "0")
         nnzoo("train", "--config", "mlp_csv", "--verbose", "0")
+        nnzoo("train", "--config", "mlp_breast_cancer", "--verbose", "0")
         table = screen(folder, "nnzoo eval checkpoints/cnn_mnist", r"\n9 [^\0]*\$ ?\n")
         terminal(folder, [live, table])
-        for run in ("cnn_mnist", "lstm_sine", "mlp", "lstm_text", "mlp_csv"):
+        for run in ("cnn_mnist", "lstm_sine", "mlp", "lstm_text", "mlp_csv", "mlp_breast_cancer"):
             nnzoo("inspect", f"checkpoints/{run}", "--json")
             nnzoo("report", f"checkpoints/{run}")
         nnzoo("report", "checkpoints/cnn_mnist", "checkpoints/mlp")
@@ -138,12 +139,16 @@ def main() -> None:
             "Object.assign(nnzoo.maps.state, {channel: 2, row: 9, column: 12}); nnzoo.maps.show()"
         )
         widget(page, folder, IMAGES / "feature-maps.png", "feature-maps", show)
+        show = "document.querySelector('span[data-cell]').click()"
+        widget(page, folder, IMAGES / "cell.png", "cell", show)
         page = folder / "checkpoints" / "lstm_sine" / "report.html"
         show = "nnzoo.steps.go(12); nnzoo.steps.choose(7)"
         widget(page, folder, IMAGES / "time-steps.png", "time-steps", show, dark=True)
         shot(page, folder, IMAGES / "report-dark.png", 1120, 1500, dark=True)
         page = folder / "checkpoints" / "mlp_csv" / "report.html"
         widget(page, folder, IMAGES / "what-if.png", "what-if", "nnzoo.whatIf.set(1, 40)")
+        page = folder / "checkpoints" / "mlp_breast_cancer" / "report.html"
+        widget(page, folder, IMAGES / "threshold.png", "threshold", "nnzoo.threshold.move(0.9)")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from nnzoo.predict.predictions import predict_split
+from nnzoo.report import examples
 from nnzoo.report.interactive import run_script
 from nnzoo.report.page import render_comparison, render_run
 from nnzoo.report.run_report import RunReport
@@ -23,14 +24,18 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"
 )
 HOSTILE = "</script><script>document.title='bad'</script><!-- ' \" & \x1b \u202e"
-FIRST = ("left", "right")
 
 
-def page_of(folder: Path, name: str, model: Any, data: Any, **more: Any) -> tuple[Path, RunReport]:
-    """A page of a new run, and the run."""
+def report_of(folder: Path, name: str, model: Any, data: Any, **more: Any) -> RunReport:
+    """A new run, opened for a report."""
     run = zoo.begin(zoo.config(model, data, name=name, **more), folder)
     zoo.finish(run)
-    report = RunReport.open(run.folder.path, torch.device("cpu"))
+    return RunReport.open(run.folder.path, torch.device("cpu"))
+
+
+def page_of(folder: Path, name: str, *parts: Any, **more: Any) -> tuple[Path, RunReport]:
+    """The page of a new run, and the run."""
+    report = report_of(folder, name, *parts, **more)
     page = folder / f"{name}.html"
     page.write_text(render_run(report))
     return page, report
@@ -304,6 +309,39 @@ def test_bars_and_points_of_numbers_show_their_rows(folder: Path, browser: Brows
         assert opened.complaints == []
 
 
+def test_a_row_of_a_series_is_a_curve(folder: Path, browser: Browser) -> None:
+    page, report = page_of(folder, "waves", "cnn", "series", train={"epochs": 1})
+    with browser.open(page, 380, dark=True) as opened:
+        opened.evaluate("document.querySelector('[data-rows=points] svg').focus()")
+        opened.press("End")
+        (row,) = shown_rows(opened)
+        assert report.predictions.targets is not None
+        assert row == int(report.predictions.targets[:, 0].argmax())
+        inputs, _ = report.loaded.raw("test", torch.tensor([row]))
+        drawn = opened.evaluate(
+            "document.querySelector('#cell polyline').getAttribute('points').split(' ').map(p => Number(p.split(',')[1]))"
+        )
+        # Upside down, from the top of the drawing to its bottom.
+        values = inputs[0, :, 0].numpy()
+        scaled = 61 - (values - values.min()) / (values.max() - values.min()) * 58
+        assert drawn == pytest.approx(scaled.tolist(), abs=0.5)
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 380
+        assert opened.complaints == []
+
+
+def test_a_page_holds_as_many_rows_as_fit(
+    digits: tuple[Path, RunReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = examples.describe_cells(digits[1])
+    monkeypatch.setattr(examples, "MAX_BYTES", 5000)
+    cut = examples.describe_cells(digits[1])
+    assert 10 < len(cut["rows"]) < len(whole["rows"])
+    for key, cell in whole["cells"].items():
+        assert cut["cells"][key]["count"] == cell["count"]
+        assert len(cell["rows"]) == min(12, cell["count"])
+        assert set(cut["cells"][key]["rows"]) <= set(cell["rows"])
+
+
 def test_labels_have_cells_and_thresholds(folder: Path, browser: Browser) -> None:
     random = np.random.default_rng(0)
     with (folder / "tags.csv").open("w", newline="") as file:
@@ -332,9 +370,8 @@ def test_labels_have_cells_and_thresholds(folder: Path, browser: Browser) -> Non
 
 
 def test_legends_hide_and_show_runs(folder: Path, browser: Browser) -> None:
-    reports = [
-        page_of(folder, name, {"name": "mlp", "hidden": [4]}, "table_classes")[1] for name in FIRST
-    ]
+    model = {"name": "mlp", "hidden": [4]}
+    reports = [report_of(folder, name, model, "table_classes") for name in ("left", "right")]
     page = folder / "both.html"
     page.write_text(render_comparison(reports))
     visible = (
@@ -360,7 +397,7 @@ def test_legends_hide_and_show_runs(folder: Path, browser: Browser) -> None:
 def test_a_page_without_its_data_has_no_rows(folder: Path) -> None:
     (folder / "gone.csv").write_text("a,b\n" + "".join(f"{i % 5},{i}\n" for i in range(60)))
     data = {"name": "csv", "path": str(folder / "gone.csv")}
-    run = zoo.begin(zoo.config("mlp", data, name="gone", train={"epochs": 1}), folder)
-    zoo.finish(run)
+    report = report_of(folder, "gone", "mlp", data, train={"epochs": 1})
     (folder / "gone.csv").unlink()
-    assert run_script(RunReport.open(run.folder.path, torch.device("cpu"))).data == {}
+    again = RunReport.open(report.folder.path, torch.device("cpu"))
+    assert run_script(again).data == {}
