@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Seconds of a save that are negligible compared with the start of a process.
 CHEAP = 0.05
 # Seconds between two writes of progress.json; or so many times what a write takes, if that is more.
-PROGRESS_SECONDS, PROGRESS_RATIO = 0.5, 500
+PROGRESS_SECONDS, PROGRESS_RATIO = 0.5, 1000
 
 
 def _never() -> bool:

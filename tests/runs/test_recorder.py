@@ -121,7 +121,10 @@ def test_automatic_histories_stop_where_they_cost_too_much(monkeypatch: pytest.M
     assert epochs("none/run") is None
 
 
-def test_the_first_epochs_may_use_a_tenth_of_the_whole_budget() -> None:
+def test_the_first_epochs_may_use_a_tenth_of_the_whole_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder, "MAX_COST", 0.005)
     budget = recorder._Budget(epochs=100, cost=0.001)
     allowed = []
     for epoch in range(1, 101):
