@@ -344,7 +344,9 @@ LIGHT = [
     ["schema"],
     ["check", "cnn.yaml"],
     ["explain"],
-    ["explain", "W03"],
+    ["explain", "W03", "--lang", "zh"],
+    ["explain", "optim.schedule"],
+    ["explain", "lr", "--json"],
     ["init", "cnn", "mine.yaml"],
 ]
 

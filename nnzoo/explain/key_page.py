@@ -37,15 +37,15 @@ TOP_TEXTS = {
     "sweep": "what `nnzoo sweep` searches, and how; `nnzoo train` ignores it",
 }
 LABELS = {
-    "en": ("type", "default", "of", "also called", "formerly", "required", "several defaults"),
-    "zh": ("类型", "默认", "属于", "又名", "旧名", "必填", "默认值不一"),
+    "en": ("type", "default", "of", "also called", "formerly", "required", "source"),
+    "zh": ("类型", "默认", "属于", "又名", "旧名", "必填", "出处"),
 }
 HEADINGS = {
     "en": {"values": "values", "keys": "keys in it", "example": "example", "related": "related"},
     "zh": {"values": "取值", "keys": "其中的键", "example": "例子", "related": "相关"},
 }
 SEPARATOR = {"en": ", ", "zh": "、"}
-MAX_OWNERS = 8
+MAX_OWNERS = 6
 
 # Examples where the first other value explains little, by key.
 EXAMPLES: dict[str, Any] = {
@@ -72,6 +72,27 @@ EXAMPLES: dict[str, Any] = {
     "eval.baselines": ["linear"],
     "seed": 1,
     "name": "second-try",
+}
+# The papers that keys are known from, where the text of the key does not name one.
+SOURCES = {
+    "model.dropout": "Srivastava et al. 2014",
+    "model.residual": "He et al. 2016",
+    "model.bidirectional": "Schuster & Paliwal 1997",
+    "model.forget_bias": "Gers et al. 2000; Jozefowicz et al. 2015",
+    "optim.clip": "Pascanu et al. 2013",
+    "optim.momentum": "Polyak 1964; Sutskever et al. 2013",
+    "optim.nesterov": "Nesterov 1983; Sutskever et al. 2013",
+    "optim.weight_decay": "Krogh & Hertz 1991; Loshchilov & Hutter 2019",
+    "optim.schedule.warmup": "Goyal et al. 2017",
+    "train.early_stopping": "Prechelt 1998",
+    "train.label_smoothing": "Szegedy et al. 2016",
+    "train.huber_delta": "Huber 1964",
+    "train.quantiles": "Koenker & Bassett 1978",
+    "data.augment.erase": "Zhong et al. 2020",
+    "data.augment.crop": "Szegedy et al. 2015",
+    "data.preprocess.pca": "Pearson 1901; Hotelling 1933",
+    "data.class_weights": "King & Zeng 2001",
+    "eval.temperature": "Guo et al. 2017",
 }
 RELATED = {
     "optim.lr": ("optim.schedule", "optim.clip", "train.batch_size", "optim.lr_factors"),
@@ -123,7 +144,7 @@ def key_page(key: str, language: Language) -> Page:
     uses = all_keys()[key]
     meanings = _meanings(key, uses)
     rows = [
-        Row(translate(text, language) + (f" ({owners})" if len(meanings) > 1 else ""))
+        Row(_of(translate(text, language), owners if len(meanings) > 1 else "", language))
         for text, owners in meanings.items()
     ]
     values = _values(key, uses, language)
@@ -170,24 +191,26 @@ def _meanings(key: str, uses: Sequence[KeyUse]) -> dict[str, str]:
     texts: dict[str, list[str]] = {}
     for use in uses:
         texts.setdefault(use.info.description or "", []).append(use.variant or use.owner)
-    return {text: ", ".join(dict.fromkeys(owners)) for text, owners in texts.items()}
+    return {text: _listed(owners) for text, owners in texts.items()}
 
 
 def _summary_rows(key: str, uses: Sequence[KeyUse], language: Language) -> list[Row]:
     """Type, default, entries and other names as rows of two columns."""
-    type_, default, of, called, formerly, *_ = LABELS[language]
+    type_, default, of, called, formerly, _, source = LABELS[language]
     separator = SEPARATOR[language]
     if not uses:
         rows = []
     else:
         types = _by_owner(uses, lambda use: _type(use, language))
         defaults = _by_owner(uses, lambda use: _default(use, language))
-        rows = _rows_by_owner(type_, types) + _rows_by_owner(default, defaults)
+        rows = _rows_by_owner(type_, types, language)
+        rows += _rows_by_owner(default, defaults, language)
         owners = list(dict.fromkeys(use.owner for use in uses))
         if key.partition(".")[0] in REGISTRIES:
             rows.append(Row(separator.join(owners), term=of))
     rows += [Row(separator.join(words), term=called)] if (words := synonyms(key)) else []
     rows += [Row(separator.join(words), term=formerly)] if (words := former_names(key)) else []
+    rows += [Row(SOURCES[key], term=source)] if key in SOURCES else []
     return rows
 
 
@@ -196,13 +219,24 @@ def _by_owner(uses: Sequence[KeyUse], text: Callable[[KeyUse], str]) -> dict[str
     owners: dict[str, list[str]] = {}
     for use in uses:
         owners.setdefault(text(use), []).append(use.variant or use.owner)
-    return {value: ", ".join(dict.fromkeys(names)) for value, names in owners.items()}
+    return {value: _listed(names) for value, names in owners.items()}
 
 
-def _rows_by_owner(label: str, texts: dict[str, str]) -> list[Row]:
+def _listed(owners: Sequence[str]) -> str:
+    names = list(dict.fromkeys(owners))
+    return ", ".join(names[:MAX_OWNERS]) + ", …" * (len(names) > MAX_OWNERS)
+
+
+def _of(text: str, owners: str, language: Language) -> str:
+    """A text with the entries that it is of in brackets."""
+    brackets = "（{}）" if language == "zh" else " ({})"
+    return text + (brackets.format(owners) if owners else "")
+
+
+def _rows_by_owner(label: str, texts: dict[str, str], language: Language) -> list[Row]:
     """A row per text, with the entries where there are several."""
     return [
-        Row(f"{text} ({owners})" if len(texts) > 1 else text, term=" " if i else label)
+        Row(_of(text, owners if len(texts) > 1 else "", language), term=" " if i else label)
         for i, (text, owners) in enumerate(texts.items())
     ]
 

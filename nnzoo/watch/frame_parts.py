@@ -198,12 +198,14 @@ def plane_of(network: Network, inputs: Inputs) -> Plane | None:
     directions = directions * largest.sign().where(largest != 0, 1.0)
     points = (encoded - origin) @ directions.T
     fraction = float(sizes[:2].square().sum() / sizes.square().sum().clamp(min=1e-30))
-    note = (
+    caption = (
         f"The plane of the first two principal components of these {plural(len(raw), 'sample')} in scaled units, which "
         f"holds {fraction:.0%} of their variance; points lie above and below it."
     )
     names = ["component 1", "component 2"]
-    return Plane(names, _ends(points[:, 0]), _ends(points[:, 1]), points, note, origin, directions)
+    return Plane(
+        names, _ends(points[:, 0]), _ends(points[:, 1]), points, caption, origin, directions
+    )
 
 
 def _ends(values: Tensor) -> tuple[float, float]:

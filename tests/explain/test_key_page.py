@@ -14,6 +14,7 @@ from nnzoo.explain.key_page import (
     EXAMPLES,
     NAME_TEXT,
     RELATED,
+    SOURCES,
     TOP_TEXTS,
     example_line,
     key_page,
@@ -75,7 +76,7 @@ def test_names_list_their_entries() -> None:
     assert key_page("seed", "en").figures["example"] == "-s seed=1"
 
 
-@pytest.mark.parametrize("key", sorted({*EXAMPLES, *RELATED}))
+@pytest.mark.parametrize("key", sorted({*EXAMPLES, *RELATED, *SOURCES}))
 def test_keys_of_the_tables_exist(key: str) -> None:
     assert key in all_keys()
     assert all(other in all_keys() for other in RELATED.get(key, ()))
