@@ -285,4 +285,4 @@ def test_mistakes_of_recordings_are_drawn_with_their_names(nnzoo: NNZOO) -> None
     assert re.search(r"recording '\d+'", text_of(page)) and baselines[0] in page
     shown = nnzoo("inspect", "checkpoints/run", "--json").json
     names = [Path(item["file"]).name for item in shown["files"]]
-    assert names == ["attributions.png", "channels.png", "arrays.npz"]
+    assert names == ["attributions.png", "filters.png", "channels.png", "arrays.npz"]

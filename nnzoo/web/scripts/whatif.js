@@ -5,7 +5,8 @@ nnzoo.whatIf = (() => {
   const root = document.getElementById("what-if");
   if (!root) return null;
 
-  const MAP = 64;
+  // Places along a side of the decision map: as many as are computed in about a fifth of a second.
+  const MAP = Math.max(16, Math.min(64, Math.floor(Math.sqrt(6e7 / data.program.parameters))));
   const POINTS = 41;
   const predictionOf = (values) => nnzoo.network.prediction(program, {shape: [values.length], values});
   const fields = [];
