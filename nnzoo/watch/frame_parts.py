@@ -78,9 +78,10 @@ def layers(network: Network, inputs: Inputs, row: int) -> tuple[list[dict[str, A
         chosen = [names[place] for place in places]
     shown = [_layer(name, hidden[name], _module_of(network, name)) for name in chosen]
     omissions = [f"{MAX_LAYERS} of {len(names)} layers"] if len(chosen) < len(names) else []
-    if any(values.ndim == 2 and values.shape[1] > MAX_UNITS for values in hidden.values()):
+    outputs = [hidden[name] for name in chosen]
+    if any(values.ndim == 2 and values.shape[1] > MAX_UNITS for values in outputs):
         omissions.append(f"the first {MAX_UNITS:,} units of a layer")
-    states = [values for values in hidden.values() if values.ndim == 3]
+    states = [values for values in outputs if values.ndim == 3]
     if any(values.shape[1:].numel() > thin(values)[0].numel() for values in states):
         omissions.append(
             f"the first {MAX_STATES} units over time, and at most {MAX_STEPS} steps, evenly spaced"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from nnzoo.inspect import internals
@@ -199,6 +201,43 @@ def test_runs_are_laid_over_each_other_and_played(browser: Browser, server: Watc
         wait(page, f"nnzoo.page.epoch === 2 && {READY}")
         click(page, "button", "newest")
         wait(page, f"nnzoo.page.epoch === 4 && nnzoo.page.isLive && {READY}")
+
+
+def test_the_page_follows_a_run_that_trains(
+    browser: Browser, tmp_path: Path, run_folder: Path
+) -> None:
+    """Metrics and weights arrive while the page is open; it shows the newest until the slider is moved."""
+    folder = tmp_path / "runs" / "live"
+    shutil.copytree(run_folder / "cloud", folder)
+    for name in ("result.json", ".lock"):
+        (folder / name).unlink(missing_ok=True)
+    metrics, weights = folder / "metrics.jsonl", folder / "history" / "weights.bin"
+    rows, records = metrics.read_text().splitlines(True), weights.read_bytes()
+    size = len(records) // 4
+
+    def train_to(epoch: int) -> None:
+        metrics.write_text("".join(rows[:epoch]))
+        weights.write_bytes(records[: epoch * size])
+
+    train_to(1)
+    progress = {"epoch": 2, "step_in_epoch": 1, "steps_per_epoch": 2, "step": 3, "steps": 8}
+    (folder / "progress.json").write_text(json.dumps(progress | {"time": 0.0, "loss": 1.0}))
+    lock = FileLock(folder / ".lock")
+    with lock, serving(tmp_path / "runs") as (server, _), browser.open(server.url) as page:
+        wait(page, f"nnzoo.page.epoch === 1 && {READY}")
+        status = page.evaluate("document.getElementById('status').textContent")
+        assert status.startswith("training: epoch 2 of 4, step 1 of 2")
+        assert page.evaluate("document.getElementById('bar').value") == pytest.approx(3 / 8)
+        train_to(3)
+        page.evaluate("nnzoo.page.tick()")
+        wait(page, f"nnzoo.page.epoch === 3 && {READY}")
+        stop_at(page, 2)
+        train_to(4)
+        page.evaluate("nnzoo.page.tick()")
+        wait(page, "nnzoo.page.main.recorded.length === 5")
+        assert page.evaluate("nnzoo.page.epoch") == 2
+        assert page.evaluate("document.getElementById('slider').max") == "4"
+        assert page.complaints == []
 
 
 def test_a_page_waits_for_a_run_and_says_what_is_missing(

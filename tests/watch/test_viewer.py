@@ -86,9 +86,7 @@ def test_torch_is_loaded_for_frames_alone(run_folder: Path) -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "import os\n"
         "nice = [os.getpriority(os.PRIO_PROCESS, thread) for thread in (0, loader.native_id)]\n"
-        "assert endpoints['samples']({'run': 0})['shown'] > 1\n"
-        "import torch\n"
-        "print(*nice, torch.get_num_threads())\n"
+        "print(*nice, os.environ['OMP_NUM_THREADS'])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

@@ -50,6 +50,7 @@ nnzoo.Curves = class {
     const figures = keys.map((key) => this.charts.get(key).figure);
     const isSame = figures.length === place.children.length && figures.every((figure, i) => figure === place.children[i]);
     if (!isSame) place.replaceChildren(...figures);
+    place.parentElement.hidden = !figures.length;
   }
 
   of(runs) {
@@ -143,7 +144,7 @@ nnzoo.updates = (run) => {
 
 /** Write the name of a metric as a title. */
 nnzoo.title = (metric) => {
-  const words = {lr: "Learning rate", f1_macro: "F1 (macro)", f1_micro: "F1 (micro)", rmse: "RMSE", mae: "MAE", r2: "R²", auc: "AUC"};
+  const words = {lr: "Learning rate", f1_macro: "F1 (macro)", f1_micro: "F1 (micro)", mse: "MSE", rmse: "RMSE", mae: "MAE", r2: "R²", auc: "AUC"};
   const text = words[metric] ?? metric.replaceAll("_", " ");
   return text[0].toUpperCase() + text.slice(1);
 };

@@ -237,7 +237,7 @@ nnzoo.ticks = (low, high, log) => {
 /** Format a number for an axis. */
 nnzoo.short = (value) => {
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(0).replace("e+", "e");
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
   return String(Number(value.toPrecision(3)));
 };
 

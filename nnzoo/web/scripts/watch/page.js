@@ -103,6 +103,7 @@ nnzoo.Page = class {
     this.main = run;
     this.overlaid = new Set(run.group ? [...this.runs.values()].filter((r) => r.group === run.group).slice(0, 12).map((r) => r.number) : []);
     this.epoch = null;
+    this.frame = null;
     this.isLive = true;
     this.row = 0;
     this.isDrawn = false;
