@@ -17,7 +17,7 @@ from PIL import Image
 from nnzoo.watch.server import WatchServer
 from tests.zoo import load_script
 
-pytestmark = pytest.mark.usefixtures("compiled", "no_figure_layout")
+pytestmark = pytest.mark.usefixtures("compiled", "no_figure_layout", "shared_onnx_registry")
 
 ROOT = Path(__file__).parents[1]
 

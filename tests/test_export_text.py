@@ -21,6 +21,8 @@ from nnzoo.export_text import tokenizer_values
 from nnzoo.models.network import Network
 from tests.text_data import TEXT_MODELS, language_model, text_dataset, text_network
 
+pytestmark = pytest.mark.usefixtures("shared_onnx_registry")
+
 STRINGS = ["A lovely, LOVELY film!", "unheard-of words", "it's dull", "", "x" * 40, "電影 🎬 great"]
 
 
