@@ -132,7 +132,7 @@ def describe_cells(run: RunReport) -> dict[str, Any]:
     rows = _rows_within_limits(run, row_order(cells, evenly))
     shown: dict[str, dict[str, Any]] = {}
     for key, members in cells.items():
-        kept = [row for row in members.tolist() if row in rows][:MAX_PER_CELL]
+        kept = members[np.isin(members, list(rows))][:MAX_PER_CELL].tolist()
         shown[key] = {"count": len(members), "rows": kept}
         if kind == "labels":
             scores = predictions.values[kept, int(key.partition(",")[0])]
