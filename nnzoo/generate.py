@@ -64,12 +64,8 @@ class TextGenerator:
         if unknown:
             shown = list_some([repr(token) for token in dict.fromkeys(unknown)])
             noun = plural(len(unknown), self.tokenizer.unit.removesuffix("s"))
-            self.notes.append(
-                Note(
-                    "N20",
-                    f"the prompt has {noun} outside of the vocabulary, read as {UNKNOWN}: {shown}",
-                )
-            )
+            text = f"the prompt has {noun} outside of the vocabulary, read as {UNKNOWN}: {shown}"
+            self.notes.append(Note("N20", text))
         ids = ids or self.tokenizer.encode("\n")
         if not ids or (ids == [UNKNOWN_ID] and not prompt):
             ids = [min(1, self.tokenizer.size - 1)]

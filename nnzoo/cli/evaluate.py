@@ -52,10 +52,8 @@ def eval_(
         group = out / f"{run_config.name}-seeds"
         path = group if group.is_dir() and not path.is_dir() else path
         if not path.is_dir():
-            raise UsageError(
-                f"no run in {path}; train first: nnzoo train --config {shell_word(config or '')}",
-                code="E61",
-            )
+            command = f"nnzoo train --config {shell_word(config or '')}"
+            raise UsageError(f"no run in {path}; train first: {command}", code="E61")
     load_torch()
     from nnzoo.device import choose_device
     from nnzoo.runs.loaded_run import LoadedRun
@@ -63,9 +61,7 @@ def eval_(
     trained = LoadedRun.open(path, choose_device(device), weights, set_, run_config)
     with status("evaluating", log=False):
         result = trained.measure(split, coverage)
-    for text in trained.notes:
-        note(text)
-    for text in trained.dataset.cuts:
+    for text in (*trained.notes, *trained.dataset.cuts):
         note(text)
     if trained.data_changed:
         note(Note("W50", "the data has changed since the run was trained"))

@@ -70,14 +70,12 @@ def generate(
 ) -> None:
     """Write text by a trained language model."""
     if checkpoint is None:
-        raise UsageError(
-            'missing run: nnzoo generate checkpoints/lstm_text --prompt "The "', code="E01"
-        )
+        example = 'nnzoo generate checkpoints/lstm_text --prompt "The "'
+        raise UsageError(f"missing run: {example}", code="E01")
     _check(length, temperature, top_k, seed)
     if json_ and stream:
-        raise UsageError(
-            "give one of the two: --json writes the text at the end, --stream at once", code="E01"
-        )
+        reason = "--json writes the text at the end, --stream at once"
+        raise UsageError(f"give one of the two: {reason}", code="E01")
     load_torch()
     from nnzoo.config.formatting import to_json
     from nnzoo.device import choose_device
@@ -86,11 +84,9 @@ def generate(
     from nnzoo.runs.loaded_run import load_network
 
     network, _, fallback = load_network(checkpoint, choose_device(device), weights)
-    if fallback:
-        note(fallback)
     writer = TextGenerator(network)
     writer.read(prompt)
-    for text in writer.notes:
+    for text in filter(None, [fallback, *writer.notes]):
         note(text)
     start = time.perf_counter()
     sampling = Sampling(temperature, top_k, seed)

@@ -96,10 +96,9 @@ def init(
 
     data = Path(source)
     is_data = _is_data_source(source)
-    stem = data.resolve().stem if is_data else data.stem
-    out = file or Path(f"{stem}.yaml")
-    if out.is_dir():
-        out = out / f"{stem}.yaml"
+    name = Path(f"{data.resolve().stem if is_data else data.stem}.yaml")
+    out = file or name
+    out = out / name if out.is_dir() else out
     only_files = drop or series is not None
     if ((only_files or target or task) and not is_data) or (only_files and not data.is_file()):
         use = "for files, not for folders" if is_data else f"for data files; {source} is a config"
@@ -115,9 +114,8 @@ def init(
             kinds = ["series" if series else "table"]
         kind = cast(Kind, kinds[0]) if kinds else None
         if len(target or []) > 1 and kind not in (None, "table"):
-            raise UsageError(
-                f"--target: several columns are for tables, not with --{kind}", code="E01"
-            )
+            reason = f"several columns are for tables, not with --{kind}"
+            raise UsageError(f"--target: {reason}", code="E01")
         choices = Choices(target or [], drop or [], task, kind, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:

@@ -81,15 +81,8 @@ def predict(
     """Predict labels or values for images and rows, or forecast a series."""
     if checkpoint is None:
         raise UsageError("missing run and input: nnzoo predict checkpoints/cnn photos/", code="E01")
-    if json_ and out is not None:
-        raise UsageError(
-            "give one of the two: --json writes to stdout, --out to a file", code="E01"
-        )
-    if steps is not None and steps < 1:
-        raise UsageError(f"--steps: expected a whole number of at least 1, got {steps}", code="E02")
     inputs = inputs or []
-    if out is not None and any(_same(out, Path(path)) for path in inputs):
-        raise UsageError(f"--out {out} would replace an INPUT; name another file", code="E04")
+    _check_options(out, json_, steps, inputs)
     load_torch()
     from nnzoo.device import choose_device
     from nnzoo.predict.inputs import predict
@@ -99,10 +92,8 @@ def predict(
     network = trained.network
     if coverage is not None:
         trained.require_calibration()
-    for text in [
-        *trained.notes,
-        *([Note("N44", network.decision.describe())] if network.decision else []),
-    ]:
+    decision = [Note("N44", network.decision.describe())] if network.decision else []
+    for text in [*trained.notes, *decision]:
         note(text)
     if not inputs and _reads_stdin(network):
         inputs = ["-"]
@@ -119,9 +110,19 @@ def predict(
             predicted += len(batch)
             broken += len(batch.errors)
     if broken:
-        raise DataError(
-            f"{broken:,} of {predicted + broken:,} images could not be read", code="E48"
-        )
+        count = f"{broken:,} of {predicted + broken:,} images"
+        raise DataError(f"{count} could not be read", code="E48")
+
+
+def _check_options(out: Path | None, json_: bool, steps: int | None, inputs: list[str]) -> None:
+    """Raise UsageError for options that do not go together."""
+    if json_ and out is not None:
+        reason = "--json writes to stdout, --out to a file"
+        raise UsageError(f"give one of the two: {reason}", code="E01")
+    if steps is not None and steps < 1:
+        raise UsageError(f"--steps: expected a whole number of at least 1, got {steps}", code="E02")
+    if out is not None and any(_same(out, Path(path)) for path in inputs):
+        raise UsageError(f"--out {out} would replace an INPUT; name another file", code="E04")
 
 
 def _check_forecasts(network: Network, checkpoint: Path) -> None:

@@ -40,9 +40,7 @@ def watch(
 ) -> None:
     """Show runs as a page while they train, and replay them epoch by epoch; Ctrl-C ends it."""
     if not 0 <= port <= MAX_PORT:
-        raise UsageError(
-            f"--port: expected a number from 0 to {MAX_PORT:,}, got {port}", code="E02"
-        )
+        raise UsageError(f"--port: expected a number up to {MAX_PORT:,}, got {port}", code="E02")
     from nnzoo.watch.serve import Loader, give_way, open_server
 
     wait = folder == DEFAULT_OUT

@@ -124,12 +124,8 @@ def _weighted(division: Division, parts: Mapping[str, PartRows], data: Any) -> D
                 RoleColumn("weight", data.weight, one.source, texts, place), values
             )
         else:
-            notes.append(
-                Note(
-                    "N09",
-                    f"{one.source} has no column '{data.weight}': its rows count alike (data.weight)",
-                )
-            )
+            text = f"{one.source} has no column '{data.weight}': its rows count alike (data.weight)"
+            notes.append(Note("N09", text))
     rows = dict(division.rows)
     positive = read["train"][rows["train"]] > 0
     rows["train"] = rows["train"][positive]
@@ -265,13 +261,11 @@ def _split_by_column(
             groups=None if groups is None else [groups[i] for i in train.tolist()],
         )
         rows |= {part: train[index] for part, index in drawn.items()}
-        notes.append(
-            Note(
-                "N15",
-                f"{name} says val in no row: {len(rows['val']):,} of its {plural(len(train), 'training row')} validate "
-                "(data.split.val)",
-            )
+        text = (
+            f"{name} says val in no row: {len(rows['val']):,} of its {plural(len(train), 'training row')} validate "
+            "(data.split.val)"
         )
+        notes.append(Note("N15", text))
     if not len(rows["test"]) and "test" not in parts:
         notes.append(Note("N15", f"{name} says test in no row: nothing is tested"))
     return rows, notes

@@ -93,22 +93,23 @@ def _dataset(
     }
     names = {part: one.names for part, one in chosen.items()}
     notes += division.notes
-    several = len(parts) > 1
-    cuts = [
-        reworded(cut, f"{part}: {cut}") if several else cut
-        for part, one in parts.items()
-        for cut in one.cuts
-    ]
+    of_files, cuts = _notes_by_part(parts)
+    all_notes = [_about(parts, known), *of_files, *cuts, *notes]
+    return Dataset(known, splits, all_notes, cuts=cuts, row_names=names)
+
+
+def _notes_by_part(parts: dict[str, Recordings]) -> tuple[list[str], list[str]]:
+    """The notes on the files, and those on what was cut, with the part where there are several."""
+    if len(parts) == 1:
+        (one,) = parts.values()
+        return list(one.notes), list(one.cuts)
     of_files = [
-        reworded(note, f"{one.source}: {note}")
-        if several and not note.startswith(one.source)
-        else note
+        note if note.startswith(one.source) else reworded(note, f"{one.source}: {note}")
         for one in parts.values()
         for note in one.notes
     ]
-    about = _about(parts, known)
-    all_notes = [about, *of_files, *cuts, *notes]
-    return Dataset(known, splits, all_notes, cuts=cuts, row_names=names)
+    cuts = [reworded(cut, f"{part}: {cut}") for part, one in parts.items() for cut in one.cuts]
+    return of_files, cuts
 
 
 def _divided(

@@ -130,13 +130,11 @@ def _window_starts(
             raise DataError.at("data.window", reasons[0][1], code="E45")
         if reasons:
             names = _names([name for name, _ in reasons])
-            notes.append(
-                Note(
-                    "N19",
-                    f"{len(reasons):,} of {len(series):,} series without {part} rows ({names}): too few time "
-                    f"steps there for window {window} and horizon {horizon}",
-                )
+            text = (
+                f"{len(reasons):,} of {len(series):,} series without {part} rows ({names}): too few time "
+                f"steps there for window {window} and horizon {horizon}"
             )
+            notes.append(Note("N19", text))
     return {part: np.concatenate(arrays) for part, arrays in starts.items() if arrays}, notes
 
 
@@ -368,13 +366,11 @@ def _fill_histories(
     for i, spec in enumerate(features):
         gaps = sum(int(np.isnan(values[-window:, i]).sum()) for values in series.values())
         if gaps:
-            notes.append(
-                Note(
-                    "N06",
-                    f"covariate '{spec.name}' is missing in {gaps:,} of the last rows: they keep the "
-                    "last value before",
-                )
+            text = (
+                f"covariate '{spec.name}' is missing in {gaps:,} of the last rows: they keep the "
+                "last value before"
             )
+            notes.append(Note("N06", text))
     specs = [spec if spec.fill is not None else replace(spec, fill=np.nan) for spec in features]
     fill_gaps(series, specs, [0] * len(series), source)
     for values in series.values():

@@ -54,12 +54,8 @@ def split_in_order(
     rows = {part: np.sort(order[start:until]) for part, (start, until) in bounds.items()}
     notes = _notes(rows, times, texts, held_out)
     if last < stop:
-        notes.append(
-            Note(
-                "N15",
-                f"{plural(stop - last, 'row')} between this fold and the test rows are not used",
-            )
-        )
+        text = f"{plural(stop - last, 'row')} between this fold and the test rows are not used"
+        notes.append(Note("N15", text))
     return rows, notes
 
 

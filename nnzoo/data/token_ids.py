@@ -220,12 +220,8 @@ def token_notes(counts: Mapping[str, TokenCounts], cut: Cut, unit: Unit) -> list
     ]
     if cut_parts:
         which = {"start": "first", "end": "last", "both": "first and last"}[cut.keep]
-        notes.append(
-            Note(
-                "N20",
-                f"cut to the {which} {cut.max_length:,} tokens (data.max_length): {_joined(cut_parts, '; ')}",
-            )
-        )
+        text = f"cut to the {which} {cut.max_length:,} tokens (data.max_length): {_joined(cut_parts, '; ')}"
+        notes.append(Note("N20", text))
     empty = [f"{part} {one.empty:,}" for part, one in counts.items() if one.empty]
     if empty:
         notes.append(

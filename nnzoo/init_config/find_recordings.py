@@ -272,12 +272,10 @@ def _long_plan(
         )
     ]
     if left_out:
-        notes.append(
-            Note(
-                "N08",
-                f"no channels: {list_some([quoted_name(name) for name in left_out], 6, counted=True)}",
-            )
+        text = (
+            f"no channels: {list_some([quoted_name(name) for name in left_out], 6, counted=True)}"
         )
+        notes.append(Note("N08", text))
     return RecordingsPlan(keys, notes)
 
 

@@ -125,12 +125,10 @@ def labeled_config(
     head += [f"  task: {task}"] * (task is not None)
     head += group_lines(group, "") if group is not None else []
     head += comment_lines([*notes, *[refusal] * bool(refusal)])
-    notes += [Note("N01", f"target: '{targets[0]}', {reason} (--target NAME for another)")] * bool(
-        reason
-    )
-    notes += [
-        Note("N47", f"'{targets[0]}' has several labels per image (--task for another reading)")
-    ] * from_data
+    chosen = f"target: '{targets[0]}', {reason} (--target NAME for another)"
+    notes += [Note("N01", chosen)] * bool(reason)
+    several = f"'{targets[0]}' has several labels per image (--task for another reading)"
+    notes += [Note("N47", several)] * from_data
     notes += [refusal] * bool(refusal)
     about = f"{labels.name}: {plural(len(rows.files), 'image')}; {_what(targets)}."
     return ConfigText(about, image_sections(head, len(rows.files), rows.files, []), notes)

@@ -138,11 +138,8 @@ class _ColumnPlan:
         """Lines for the terminal."""
         notes: list[str] = []
         if self.reason:
-            notes.append(
-                Note(
-                    "N01", f"target: '{self.targets[0]}', {self.reason} (--target NAME for another)"
-                )
-            )
+            text = f"target: '{self.targets[0]}', {self.reason} (--target NAME for another)"
+            notes.append(Note("N01", text))
         if self.part is not None:
             notes.append(Note("N47", f"split: as the column '{self.part}' says"))
         if self.dropped:

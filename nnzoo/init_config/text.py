@@ -46,9 +46,8 @@ def text_config(
         lines = _column_lines(file, plan, options)
         notes.append(Note("N47", f"read as texts, one per row: {quoted_name(plan.text)}"))
         if plan.reason:
-            notes.append(
-                Note("N01", f"target: '{plan.target}', {plan.reason} (--target NAME for another)")
-            )
+            target = f"target: '{plan.target}', {plan.reason} (--target NAME for another)"
+            notes.append(Note("N01", target))
         notes += others_note(plan)
         if plan.part is not None:
             options["split"] = {"column": plan.part}
@@ -58,7 +57,7 @@ def text_config(
     if other is not None:
         options["test_path"] = str(other)
         test_path = os.path.join(os.path.dirname(config_path), other.name)
-        head.append(Note("N47", f"  test_path: {quote_yaml(test_path)}    # the test part"))
+        head.append(f"  test_path: {quote_yaml(test_path)}    # the test part")
         notes.append(Note("N47", f"test_path: {other.name}, the test part"))
     if choices.task is not None:
         options["task"] = choices.task
@@ -67,9 +66,8 @@ def text_config(
         options["tokens"] = "characters"
         lines.append("  tokens: characters    # no blanks between words")
     dataset, refusal = _try_loading(path, options)
-    from_data = (
-        [Note("N48", f"cannot train yet: {refusal}")] if dataset is None else dataset.notes[1:]
-    )
+    refused = [Note("N48", f"cannot train yet: {refusal}")]
+    from_data = refused if dataset is None else dataset.notes[1:]
     lines += _length_lines(dataset)
     lines += comment_lines(from_data)
     about = _about(path, dataset)

@@ -84,11 +84,8 @@ def take_weights(network: Network, weights: Weights) -> list[str]:
         else []
     )
     if taken.new:
-        notes.append(
-            Note(
-                "N27", f"new, at their random start: {list_some(taken.new, SHOWN_MISMATCHES, True)}"
-            )
-        )
+        text = f"new, at their random start: {list_some(taken.new, SHOWN_MISMATCHES, True)}"
+        notes.append(Note("N27", text))
     left = [f"{name} {tuple(t.shape)}" for name, t in weights.tensors.items() if name not in state]
     notes += [Note("N27", f"left there: {list_some(left, SHOWN_MISMATCHES, True)}")] if left else []
     frozen = [
@@ -97,11 +94,8 @@ def take_weights(network: Network, weights: Weights) -> list[str]:
         if not p.requires_grad and name in taken.new_names
     ]
     if frozen:
-        notes.append(
-            Note(
-                "N27", f"frozen at their random start: {list_some(frozen, SHOWN_MISMATCHES, True)}"
-            )
-        )
+        text = f"frozen at their random start: {list_some(frozen, SHOWN_MISMATCHES, True)}"
+        notes.append(Note("N27", text))
     return notes + _other_options(network, weights) + _other_split(network, weights)
 
 

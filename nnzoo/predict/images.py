@@ -109,20 +109,12 @@ class _Decoder:
         if self.floats:
             count = plural(len(self.floats), "image has", "images have")
             files = list_some(sorted(self.floats), 1)
-            notes.append(
-                Note(
-                    "N18",
-                    f"{count} floating-point values ({files}), read as in training or by their largest value",
-                )
-            )
+            text = f"{count} floating-point values ({files}), read as in training or by their largest value"
+            notes.append(Note("N18", text))
         if self.dark:
             count, files = plural(len(self.dark), "image"), list_some(sorted(self.dark))
-            notes.append(
-                Note(
-                    "W49",
-                    f"{count} with values far below the training images' come out black ({files})",
-                )
-            )
+            text = f"{count} with values far below the training images' come out black ({files})"
+            notes.append(Note("W49", text))
         return notes
 
 

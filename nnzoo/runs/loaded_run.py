@@ -123,12 +123,8 @@ class LoadedRun:
             reason = "as this checkpoint holds no such ones"
             if self.network.is_group:
                 reason = "for the mean of the group"
-            self.notes.append(
-                Note(
-                    "N35",
-                    f"intervals, temperature and decision are taken from the validation rows now, {reason}",
-                )
-            )
+            text = f"intervals, temperature and decision are taken from the validation rows now, {reason}"
+            self.notes.append(Note("N35", text))
 
     def _why_not_calibrated(self) -> str:
         if self.network.data_spec.task not in ("classification", "regression", "forecasting"):

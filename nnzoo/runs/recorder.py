@@ -88,13 +88,11 @@ class Recorder:
         if asked == "auto":
             count = min(count, MAX_BYTES // max(1, size))
         if is_wanted and count < 2 and asked == "auto":
-            self.notes.append(
-                Note(
-                    "N49",
-                    f"no history for nnzoo watch: {size / 1e6:,.0f} MB of weights are too many to keep "
-                    "several times (train.history=10 keeps ten)",
-                )
+            text = (
+                f"no history for nnzoo watch: {size / 1e6:,.0f} MB of weights are too many to keep "
+                "several times (train.history=10 keeps ten)"
             )
+            self.notes.append(Note("N49", text))
             is_wanted = False
         self.planned = frozenset(snapshot_epochs(epochs, count))
         if state.step == 0:

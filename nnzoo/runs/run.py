@@ -331,13 +331,11 @@ class _Opening:
         options, missing = self.config.train, build.unavailable_reason()
         is_new = not (self.content or self.share_with)
         if options.kernels == "native" and not build.available():
-            self.notes.append(
-                Note(
-                    "N33",
-                    f"this run used native kernels, which are unavailable here ({missing}); continuing "
-                    "with torch's, and the last digits will differ",
-                )
+            text = (
+                f"this run used native kernels, which are unavailable here ({missing}); continuing "
+                "with torch's, and the last digits will differ"
             )
+            self.notes.append(Note("N33", text))
         elif (
             is_new
             and asked == "auto"
@@ -345,11 +343,8 @@ class _Opening:
             and network.native_layers()
             and missing
         ):
-            self.notes.append(
-                Note(
-                    "N29", f"native layers are off ({missing}): torch's take up to 5 times as long"
-                )
-            )
+            text = f"native layers are off ({missing}): torch's take up to 5 times as long"
+            self.notes.append(Note("N29", text))
         if options.precision == "bf16" and network.device.type == "cuda":
             self.notes += run_notes.precision_note(network)
 

@@ -107,11 +107,10 @@ class Group:
         if resume == "must" and not resuming:
             raise CheckpointError(f"--resume must: no checkpoint in {self.path}", code="E67")
         if resume == "never" and resuming:
-            raise CheckpointError(
-                f"--resume never: {self.path} holds runs; use another name (-s name=…), or --fresh to "
-                "start over (the old folders are kept)",
-                code="E67",
+            hint = (
+                "use another name (-s name=…), or --fresh to start over (the old folders are kept)"
             )
+            raise CheckpointError(f"--resume never: {self.path} holds runs; {hint}", code="E67")
         # "must" is meant for the group: members that had not started start now.
         options = RunOptions(
             self.path, device, "auto" if resume == "must" else resume, fresh, is_member=True

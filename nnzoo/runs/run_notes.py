@@ -38,13 +38,11 @@ def new_run_notes(network: Network) -> list[str]:
     pca = getattr(network.preprocess, "pca", None)
     if isinstance(pca, PCA) and pca.kept_variance is not None:
         count = pca.components.shape[1]
-        notes.append(
-            Note(
-                "N26",
-                f"pca: {count:,} component{'s' if count > 1 else ''} of {pca.components.shape[0]:,} keep "
-                f"{pca.kept_variance:.1%} of the variance of the training rows",
-            )
+        text = (
+            f"pca: {count:,} component{'s' if count > 1 else ''} of {pca.components.shape[0]:,} keep "
+            f"{pca.kept_variance:.1%} of the variance of the training rows"
         )
+        notes.append(Note("N26", text))
     return notes
 
 

@@ -92,11 +92,8 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
         _check_same_study(study, stored)
         study.site = _site(study, stored["id"])
     if stored["nnzoo"] != __version__:
-        notes.append(
-            Note(
-                "N38", f"the study was created with nnzoo {stored['nnzoo']}; this is {__version__}"
-            )
-        )
+        text = f"the study was created with nnzoo {stored['nnzoo']}; this is {__version__}"
+        notes.append(Note("N38", text))
     if lost is not None:
         count = study.requeue_host(lost)
         notes.append(
@@ -136,24 +133,20 @@ def _start_notes(study: Study) -> list[str]:
     total = max(study.sweep.trials, len(records))
     combinations = study.values.combinations
     if combinations < study.sweep.trials:
-        notes.append(
-            Note(
-                "N38",
-                f"the space has {combinations:,} combinations, so some of {study.sweep.trials:,} trials are "
-                "the same; sampler: grid makes each once",
-            )
+        text = (
+            f"the space has {combinations:,} combinations, so some of {study.sweep.trials:,} trials are "
+            "the same; sampler: grid makes each once"
         )
+        notes.append(Note("N38", text))
     if study.is_new:
         notes.append(
             Note("N38", f"no study in {study.storage_name}: starting one of {total:,} trials")
         )
     else:
-        notes.append(
-            Note(
-                "N38",
-                f"joined the study in {study.storage_name}: {finished:,} of {total:,} trials finished",
-            )
+        text = (
+            f"joined the study in {study.storage_name}: {finished:,} of {total:,} trials finished"
         )
+        notes.append(Note("N38", text))
     return notes
 
 

@@ -78,7 +78,7 @@ def test_runs_that_do_not_exist_yet_are_waited_for(
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere is not a folder; give a run folder"),
-        (["--port", "70000"], "--port: expected a number from 0 to 65,535, got 70000"),
+        (["--port", "70000"], "--port: expected a number up to 65,535, got 70000"),
     ],
 )
 def test_bad_arguments_are_said(nnzoo: NNZOO, arguments: list[str], message: str) -> None:

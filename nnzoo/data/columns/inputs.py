@@ -81,8 +81,7 @@ def infer_columns(
     stated = _StatedColumns.of(options, train, targets)
     inputs, notes_on_roles = input_names(train, targets, options)
     descriptions = describe_columns(train[inputs], ValueOptions.of(options))
-    numbers: list[ColumnSpec] = []
-    categories: list[ColumnSpec] = []
+    numbers, categories = list[ColumnSpec](), list[ColumnSpec]()
     merged: dict[str, MergedLabels] = {}
     counts_as_none: list[str] = []
     for name, column in descriptions.items():
@@ -115,15 +114,11 @@ def infer_columns(
         *gap_notes(used, "training row"),
     ]
     if counts_as_none:
-        notes.append(
-            Note("N05", f"counts as no category: {list_some(counts_as_none, 6, counted=True)}")
-        )
+        listed = list_some(counts_as_none, 6, counted=True)
+        notes.append(Note("N05", f"counts as no category: {listed}"))
     notes += merge_notes(merged, "categories")
-    notes += [
-        Note("N04", f"{quoted_name(column.name)}: {text}")
-        for column in used
-        for text in column.remarks
-    ]
+    for column in used:
+        notes += [Note("N04", f"{quoted_name(column.name)}: {text}") for text in column.remarks]
     return numbers + categories, notes + _doubt_notes(list(descriptions.values()), stated)
 
 

@@ -197,13 +197,11 @@ def _infer_classes(column: pandas.Series, options: CsvOptions) -> tuple[TargetSp
     words = [label for label in labels if label in MISSING or label.casefold() in _DOUBTFUL_LABELS]
     if words:
         counts = [f"'{shorten(word)}' ({int((rows == word).sum()):,} rows)" for word in words]
-        notes.append(
-            Note(
-                "N05",
-                f"a class of the target '{shorten(target)}': {list_some(counts, 6, counted=True)}; "
-                f"data.missing: {flow_yaml(words)} leaves such rows out",
-            )
+        text = (
+            f"a class of the target '{shorten(target)}': {list_some(counts, 6, counted=True)}; "
+            f"data.missing: {flow_yaml(words)} leaves such rows out"
         )
+        notes.append(Note("N05", text))
     return TargetSpec("classification", labels), notes
 
 

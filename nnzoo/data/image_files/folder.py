@@ -89,13 +89,11 @@ def describe_folder(
         raise DataError.at("data.path", f"no folder {root}", code="E30")
     result = _Description(root, labels, classes).result
     if [*result.parts] == ["train"] and (others := sibling_folders(root, result.labels)):
-        result.notes.append(
-            Note(
-                "N16",
-                f"not used: {plural(len(others), 'folder')} beside {root} with the same classes "
-                f"({list_some(others)})",
-            )
+        text = (
+            f"not used: {plural(len(others), 'folder')} beside {root} with the same classes "
+            f"({list_some(others)})"
         )
+        result.notes.append(Note("N16", text))
     return result
 
 
@@ -261,12 +259,8 @@ class _Description:
                     self._skip(entry, "is not among data.classes")
             missing = {*self.classes} - {same_name(item.name) for item in chosen}
             if missing and part == "train":
-                issues.append(
-                    Note(
-                        "W47",
-                        f"{folder.path} has no images of {list_some(sorted(missing))} (data.classes)",
-                    )
-                )
+                text = f"{folder.path} has no images of {list_some(sorted(missing))} (data.classes)"
+                issues.append(Note("W47", text))
         if folder.path != str(self.root):
             self.left_out.add(folder.left_out)
             self._check_names(folder.path, chosen)
@@ -287,20 +281,12 @@ class _Description:
         for label, folders in result.items():
             if len(folders) > 1:
                 names = " and ".join(repr(folder.name) for folder in folders)
-                self.result.notes.append(
-                    Note(
-                        "N16",
-                        f"class '{label}' has {len(folders)} folders: {names} are the same name",
-                    )
-                )
+                text = f"class '{label}' has {len(folders)} folders: {names} are the same name"
+                self.result.notes.append(Note("N16", text))
             inside = [item.name for f in folders for item in f.full]
             if inside:
-                self.result.notes.append(
-                    Note(
-                        "N16",
-                        f"class '{label}' has images in folders below it too: {list_some(inside)}",
-                    )
-                )
+                text = f"class '{label}' has images in folders below it too: {list_some(inside)}"
+                self.result.notes.append(Note("N16", text))
         return result
 
     def _match(

@@ -149,13 +149,11 @@ def read_labels_file(options: ImageFolderOptions) -> LabeledFiles:
     notes += _unnamed_notes(index, files, path)
     kept, repeated = _without_repetitions(frame.iloc[chosen], files, path)
     if repeated:
-        notes.append(
-            Note(
-                "N07",
-                f"left out: {plural(len(repeated), 'row')} of {path} with an image of an earlier one, the same in all columns "
-                f"({list_some(repeated, 3)})",
-            )
+        text = (
+            f"left out: {plural(len(repeated), 'row')} of {path} with an image of an earlier one, the same in all columns "
+            f"({list_some(repeated, 3)})"
         )
+        notes.append(Note("N07", text))
     rows = LabeledFiles(frame.iloc[chosen[kept]], [files[i] for i in kept.tolist()], column)
     rows.notes = [relative_paths(note, options.path) for note in notes]
     return rows
@@ -168,12 +166,10 @@ def _unnamed_notes(index: ImageIndex, files: list[str], path: str) -> list[str]:
     unnamed = [file for file in index.paths if file not in named]
     if unnamed:
         count = plural(len(unnamed), "image")
-        notes.append(
-            Note(
-                "N17",
-                f"left out: {count} that {os.path.basename(path)} does not name ({list_some(unnamed)})",
-            )
+        text = (
+            f"left out: {count} that {os.path.basename(path)} does not name ({list_some(unnamed)})"
         )
+        notes.append(Note("N17", text))
     left_out = index.left_out
     left_out.other = [
         file for file in left_out.other if os.path.abspath(file) != os.path.abspath(path)

@@ -93,13 +93,11 @@ def _value_notes(files: dict[str, list[str]], bits: int, largest_float: float) -
     notes: list[str] = []
     if names := files["deep"]:
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
-        notes.append(
-            Note(
-                "N18",
-                f"{_have(names)} grey values of 16 or 32 bits ({list_some(names, 1)}); all are below "
-                f"{1 << bits:,} and {scale}",
-            )
+        text = (
+            f"{_have(names)} grey values of 16 or 32 bits ({list_some(names, 1)}); all are below "
+            f"{1 << bits:,} and {scale}"
         )
+        notes.append(Note("N18", text))
     if names := files["float"]:
         read_bits = float_bits(largest_float, bits)
         scale = f"up to {largest_float:.6g}, rounded"
@@ -136,13 +134,11 @@ def duplicate_notes(
         ]
         if twins:
             what = {"val": "validation", "test": "test"}[split]
-            notes.append(
-                Note(
-                    "W40",
-                    f"{len(twins):,} of {len(rows):,} {what} images equal a training image, "
-                    f"as they are decoded ({list_some(twins, 1)})",
-                )
+            text = (
+                f"{len(twins):,} of {len(rows):,} {what} images equal a training image, "
+                f"as they are decoded ({list_some(twins, 1)})"
             )
+            notes.append(Note("W40", text))
         for row, digest in zip(rows.tolist(), digests, strict=True):
             file, label = part.files[row], part.y[row].tolist()
             if digest in seen:

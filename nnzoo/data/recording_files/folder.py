@@ -62,11 +62,8 @@ class Tree:
                 os.path.splitext(file)[1] or "without extension" for file in self.others
             )
             shown = list_some([f"{kind} {count:,}" for kind, count in kinds.most_common(4)])
-            notes.append(
-                Note(
-                    "N17", f"left out: {plural(len(self.others), 'file')} of other types ({shown})"
-                )
-            )
+            text = f"left out: {plural(len(self.others), 'file')} of other types ({shown})"
+            notes.append(Note("N17", text))
         if self.hidden:
             names = list_some(list(dict.fromkeys(map(os.path.basename, self.hidden))))
             count = plural(
@@ -148,12 +145,8 @@ def plan_folder(root: str) -> FolderPlan:
         else:
             result[holders[name]] = _classes(folder, root, notes)
     if top.tables:
-        notes.append(
-            Note(
-                "N17",
-                f"left out: {plural(len(top.tables), 'file')} beside the parts ({list_some(top.tables)})",
-            )
-        )
+        text = f"left out: {plural(len(top.tables), 'file')} beside the parts ({list_some(top.tables)})"
+        notes.append(Note("N17", text))
     return FolderPlan(
         {part: result[part] for part in ("train", "val", "test") if part in result}, notes
     )
@@ -164,13 +157,11 @@ def _classes(folder: Tree, root: str, notes: list[str]) -> list[tuple[str, str |
     if not folder.folders:
         return [(file, None) for file in folder.tables]
     if folder.tables:
-        notes.append(
-            Note(
-                "N17",
-                f"left out: {plural(len(folder.tables), 'file')} beside the class folders "
-                f"({list_some([os.path.relpath(file, root) for file in folder.tables])})",
-            )
+        text = (
+            f"left out: {plural(len(folder.tables), 'file')} beside the class folders "
+            f"({list_some([os.path.relpath(file, root) for file in folder.tables])})"
         )
+        notes.append(Note("N17", text))
     return [
         (file, same_name(name)) for name, below in folder.folders.items() for file in below.walk()
     ]

@@ -69,12 +69,8 @@ def plan_long(frame: pandas.DataFrame, options: TableOptions, has_targets: bool)
     if options.time is not None:
         time: str | None = column_name(frame, options.time, "data.time")
     elif time := time_column(frame, rest, codes):
-        notes.append(
-            Note(
-                "N09",
-                f"column '{shorten(time)}' orders the time steps, and is no channel (data.time)",
-            )
-        )
+        text = f"column '{shorten(time)}' orders the time steps, and is no channel (data.time)"
+        notes.append(Note("N09", text))
     rest = [name for name in rest if name != time]
     if options.channels is not None:
         rest = [column_name(frame, column, "data.channels") for column in options.channels]
@@ -294,26 +290,22 @@ def _in_order(rows: _Rows, codes: Array, date_format: str) -> tuple[Array, list[
                 code="E46",
             )
         shown = list_some([f"'{shorten(names[code])}'" for code in doubled.tolist()])
-        notes.append(
-            Note(
-                "N13",
-                f"{plural(len(doubled), 'recording')} with a time more than once, whose steps keep the order of the "
-                f"file ({shown})",
-            )
+        text = (
+            f"{plural(len(doubled), 'recording')} with a time more than once, whose steps keep the order of the "
+            f"file ({shown})"
         )
+        notes.append(Note("N13", text))
     if len(again):
         notes.append(_returns(rows, names, runs, starts, again))
     falls = (np.diff(times[by_code].astype(np.float64)) < 0) & same
     if falls.any():
         disordered = np.unique(codes[by_code][1:][falls])
         shown = list_some([f"'{shorten(names[code])}'" for code in disordered.tolist()])
-        notes.append(
-            Note(
-                "N13",
-                f"{plural(len(disordered), 'recording')} sorted by '{shorten(rows.plan.time)}', which ran backwards "
-                f"({shown})",
-            )
+        text = (
+            f"{plural(len(disordered), 'recording')} sorted by '{shorten(rows.plan.time)}', which ran backwards "
+            f"({shown})"
         )
+        notes.append(Note("N13", text))
     return order, notes
 
 

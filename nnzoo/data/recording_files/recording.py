@@ -291,21 +291,17 @@ class RecordingsBuilder:
     def _gap_notes(self) -> list[str]:
         notes: list[str] = []
         if self.filled:
-            notes.append(
-                Note(
-                    "N06",
-                    f"{plural(self.num_filled, 'missing number')} in {plural(len(self.filled), 'recording')} "
-                    f"filled by linear interpolation ({_listed(self.filled)})",
-                )
+            text = (
+                f"{plural(self.num_filled, 'missing number')} in {plural(len(self.filled), 'recording')} "
+                f"filled by linear interpolation ({_listed(self.filled)})"
             )
+            notes.append(Note("N06", text))
         if self.ended:
-            notes.append(
-                Note(
-                    "N19",
-                    f"{plural(len(self.ended), 'recording')} cut where no channel has a number up to the end "
-                    f"({_listed(self.ended)})",
-                )
+            text = (
+                f"{plural(len(self.ended), 'recording')} cut where no channel has a number up to the end "
+                f"({_listed(self.ended)})"
             )
+            notes.append(Note("N19", text))
         return notes
 
     def cuts(self) -> list[str]:
@@ -313,21 +309,17 @@ class RecordingsBuilder:
         notes: list[str] = []
         total = plural(len(self.names), "recording")
         if self.cut:
-            notes.append(
-                Note(
-                    "N19",
-                    f"{self.cut:,} of {total} cut to the {'first' if self.shaping.keep == 'start' else 'last'} "
-                    f"{plural(self.shaping.max_length or 0, 'time step')}, {self.cut_steps:,} left out (data.max_length)",
-                )
+            text = (
+                f"{self.cut:,} of {total} cut to the {'first' if self.shaping.keep == 'start' else 'last'} "
+                f"{plural(self.shaping.max_length or 0, 'time step')}, {self.cut_steps:,} left out (data.max_length)"
             )
+            notes.append(Note("N19", text))
         if self.resampled:
-            notes.append(
-                Note(
-                    "N19",
-                    f"{self.resampled:,} of {total} resampled to {plural(self.shaping.length or 0, 'time step')} "
-                    "(data.length)",
-                )
+            text = (
+                f"{self.resampled:,} of {total} resampled to {plural(self.shaping.length or 0, 'time step')} "
+                "(data.length)"
             )
+            notes.append(Note("N19", text))
         return notes
 
 

@@ -190,11 +190,8 @@ class _Rows:
                 Note("N21", f"{self.path}: header lines not used: {list_some(header.unknown, 6)}")
             )
         if self.stamped:
-            notes.append(
-                Note(
-                    "N21", f"{self.path}: time stamps are left out; the order of the values counts"
-                )
-            )
+            text = f"{self.path}: time stamps are left out; the order of the values counts"
+            notes.append(Note("N21", text))
         return notes
 
 

@@ -276,12 +276,8 @@ def _layout(
     width = len(names.cells)
     if blank:
         columns = "column" if blank == 1 else f"{blank:,} columns"
-        names.notes.append(
-            Note(
-                "N08",
-                f"the last {columns} without a name and values left out (delimiters at line ends)",
-            )
-        )
+        text = f"the last {columns} without a name and values left out (delimiters at line ends)"
+        names.notes.append(Note("N08", text))
     kept = names.cells[: width - blank]
     unique, changed = (
         unique_names(kept) if names.named else ([str(i) for i in range(len(kept))], [])

@@ -274,12 +274,8 @@ class _Rows:
         if lines.blank and self.layout.width == 1:
             notes.append(Note("N07", f"{lines.blank:,} blank lines left out"))
         if lines.formulas:
-            notes.append(
-                Note(
-                    "N03",
-                    f'in {lines.formulas:,} lines ="…" was read as the text between the quotes',
-                )
-            )
+            text = f'in {lines.formulas:,} lines ="…" was read as the text between the quotes'
+            notes.append(Note("N03", text))
         if lines.text.marks:
             notes.append(
                 Note("N22", f"{lines.text.marks:,} byte order marks within the text were left out")

@@ -100,13 +100,11 @@ def _read(file: Path) -> tuple[list[list[Any]], list[str]]:
         )
     unsolved = _count_unsolved(file, part.lstrip("/"))
     if unsolved:
-        notes.append(
-            Note(
-                "N22",
-                f"{unsolved:,} formulas without a stored result count as missing; open and save {file.name} "
-                "in a spreadsheet first",
-            )
+        text = (
+            f"{unsolved:,} formulas without a stored result count as missing; open and save {file.name} "
+            "in a spreadsheet first"
         )
+        notes.append(Note("N22", text))
     return rows, notes
 
 

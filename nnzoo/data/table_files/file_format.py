@@ -145,9 +145,8 @@ def _zipped(file: Path, bounded: bool) -> Source:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise DataError(
-            f"{file} is a damaged zip archive: {first_line(error)}", code="E33"
-        ) from None
+        reason = first_line(error)
+        raise DataError(f"{file} is a damaged zip archive: {reason}", code="E33") from None
     names = [info.filename for info in infos]
     if "xl/workbook.xml" in names:
         return Source(file, "excel", lambda: file.open("rb"))

@@ -70,12 +70,8 @@ def plan_folder(root: str) -> TextPlan:
         else:
             classes[parts[name]] = _classes(folder, root, notes)
     if top.tables:
-        notes.append(
-            Note(
-                "N17",
-                f"left out: {plural(len(top.tables), 'file')} beside the parts ({list_some(top.tables)})",
-            )
-        )
+        text = f"left out: {plural(len(top.tables), 'file')} beside the parts ({list_some(top.tables)})"
+        notes.append(Note("N17", text))
     by_line = classes["train"][1]
     odd = [part for part, (_, lines) in classes.items() if lines != by_line]
     if odd:

@@ -100,8 +100,7 @@ class TimeAxis:
         the last value. Raises DataError where no row is left.
         """
         series: dict[str, Array] = {}
-        ends: list[int] = []
-        inside: list[int] = []
+        ends, inside = list[int](), list[int]()
         for name, rows in self.series.items():
             known = np.flatnonzero(~missing[rows])
             if len(known):
@@ -111,17 +110,15 @@ class TimeAxis:
                 ends += np.setdiff1d(rows, between).tolist()
         columns = " and ".join(f"'{shorten(name)}'" for name in targets)
         if not series:
-            raise DataError.at(
-                "data.target", f"{source}: no row has a value of {columns}", code="E40"
-            )
+            reason = f"{source}: no row has a value of {columns}"
+            raise DataError.at("data.target", reason, code="E40")
         empty = [name for name in self.series if name not in series]
         if not (ends or inside or empty):
             return self
         axis = replace(self, series=series)
         if inside and self.spacing is not None and self.time is not None:
-            spacing = describe_spacing(
-                [np.unique(self.time.times[rows]) for rows in series.values()]
-            )
+            times = [np.unique(self.time.times[rows]) for rows in series.values()]
+            spacing = describe_spacing(times)
             notes = [note for note in self.notes if note not in self.spacing.notes()]
             notes += [] if self.time.kind == "words" else spacing.notes()
             axis = replace(axis, spacing=spacing, notes=notes)
@@ -138,13 +135,11 @@ class TimeAxis:
             if rows
         ]
         if empty:
-            notes.append(
-                Note(
-                    "N07",
-                    f"left out: {len(empty):,} of {len(self.series):,} series without a value of "
-                    f"{columns} ({list_some([shorten(name) for name in empty])})",
-                )
+            text = (
+                f"left out: {len(empty):,} of {len(self.series):,} series without a value of "
+                f"{columns} ({list_some([shorten(name) for name in empty])})"
             )
+            notes.append(Note("N07", text))
         return replace(axis, notes=[*axis.notes, *notes])
 
     def following(self, series: str, steps: int) -> list[str] | None:

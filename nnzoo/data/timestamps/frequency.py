@@ -222,21 +222,17 @@ class Spacing:
             percent = f"{fraction:.0%}" if fraction >= 0.01 else f"{fraction:.1%}"
             far = f"{self.gaps:,} step{'s' * (self.gaps > 1)} between neighbours "
             far += f"{'are' if self.gaps > 1 else 'is'} longer than {one}"
-            notes.append(
-                Note(
-                    "N14",
-                    f"{percent} of the {self.frequency.name(2)} are missing ({self.missing:,} of "
-                    f"{total:,}): {far}, and count{'s' * (self.gaps == 1)} as neighbours",
-                )
+            text = (
+                f"{percent} of the {self.frequency.name(2)} are missing ({self.missing:,} of "
+                f"{total:,}): {far}, and count{'s' * (self.gaps == 1)} as neighbours"
             )
+            notes.append(Note("N14", text))
         if self.off:
-            notes.append(
-                Note(
-                    "N14",
-                    f"{self.off:,} of {self.steps:,} distances between neighbours are not {one}; "
-                    "they count as equal steps",
-                )
+            text = (
+                f"{self.off:,} of {self.steps:,} distances between neighbours are not {one}; "
+                "they count as equal steps"
             )
+            notes.append(Note("N14", text))
         return notes
 
 

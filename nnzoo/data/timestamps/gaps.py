@@ -77,12 +77,8 @@ def read_columns(
         if options is not None:
             known = values[~np.isnan(values)]
             if role == "target" and len(known) > 1 and (known == known[0]).all():
-                read.notes.append(
-                    Note(
-                        "W44",
-                        f"the target '{shorten(name)}' is {known[0]:g} in all rows: there is nothing to learn",
-                    )
-                )
+                text = f"the target '{shorten(name)}' is {known[0]:g} in all rows: there is nothing to learn"
+                read.notes.append(Note("W44", text))
             remarks = described[name].remarks if name in described else sentinel_notes(values)
             read.notes += [Note("N04", f"'{shorten(name)}': {remark}") for remark in remarks]
     read.notes[:0] = [*format_notes(list(described.values())), *gap_notes(list(described.values()))]
@@ -106,13 +102,11 @@ def first_complete_steps(
             missing = sum(_leading(series[name][:, i]) for name in cut)
             rows = sum(starts[name] for name in cut)
             where = f" of {len(cut):,} series" if len(series) > 1 else ""
-            notes.append(
-                Note(
-                    "N07",
-                    f"covariate '{spec.name}' is missing in the first {missing:,} rows{where}: the "
-                    f"{rows:,} rows up to the first with all values are left out",
-                )
+            text = (
+                f"covariate '{spec.name}' is missing in the first {missing:,} rows{where}: the "
+                f"{rows:,} rows up to the first with all values are left out"
             )
+            notes.append(Note("N07", text))
     return starts, notes
 
 
@@ -158,13 +152,10 @@ def fill_gaps(
             steps = f"up to {longest:,} steps" if longest > 1 else "one step"
             parts.append(f"{missing - leading:,} keep the last value before ({steps} long)")
         total = sum(map(len, columns))
-        notes.append(
-            Note(
-                "N06",
-                f"covariate '{spec.name}' is missing in {missing:,} of {total:,} rows: "
-                + "; ".join(parts),
-            )
+        text = f"covariate '{spec.name}' is missing in {missing:,} of {total:,} rows: " + "; ".join(
+            parts
         )
+        notes.append(Note("N06", text))
     return notes
 
 

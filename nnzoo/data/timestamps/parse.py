@@ -140,13 +140,11 @@ def _read_texts(texts: list[str], date_format: str) -> Dates:
         same = len(np.unique(written)) == 1
         if len(written) < len(offsets):
             same = False
-            notes.append(
-                Note(
-                    "N12",
-                    f"{len(offsets) - len(written):,} of {len(offsets):,} dates have no offset from UTC "
-                    "and are read as UTC",
-                )
+            text = (
+                f"{len(offsets) - len(written):,} of {len(offsets):,} dates have no offset from UTC "
+                "and are read as UTC"
             )
+            notes.append(Note("N12", text))
         if not same:
             shift = np.nan_to_num(parsed.offsets) * 60e6
             times = times - shift.astype("m8[us]")
@@ -278,13 +276,11 @@ def _ordered(
             other = next(order for order in open_ if order != chosen)
             why = "by their equal distances" if len(winners) == 1 else "a guess"
             key = {"day first": "day_first", "month first": "month_first"}.get(other, "%y-%m-%d")
-            notes.append(
-                Note(
-                    "N12",
-                    f"dates are read {chosen} ({why}): '{texts[i]}' is {read[chosen][i]}; "
-                    f"data.date_format: {key} reads them {other}",
-                )
+            text = (
+                f"dates are read {chosen} ({why}): '{texts[i]}' is {read[chosen][i]}; "
+                f"data.date_format: {key} reads them {other}"
             )
+            notes.append(Note("N12", text))
     else:
         chosen, notes = open_[0], []
     if short:
