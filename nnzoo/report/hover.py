@@ -101,6 +101,10 @@ def _rounded(values: Array, digits: int) -> list[float | int | None]:
     """Numbers with some significant digits, whole ones as such; None for those that are not finite."""
     numbers = [float(f"{value:.{digits}g}") for value in values.tolist()]
     return [
-        None if not np.isfinite(number) else int(number) if number.is_integer() else number
+        None
+        if not np.isfinite(number)
+        else int(number)
+        if number.is_integer() and abs(number) < 2**53
+        else number
         for number in numbers
     ]

@@ -70,11 +70,13 @@ nnzoo.threshold = (() => {
   choice.value = String(data.first);
   const slider = nnzoo.element("input", {
     type: "range", min: "0", max: "1", step: "0.001", "aria-label": "threshold", id: "threshold-slider",
+    list: "threshold-marks",
   });
   const field = nnzoo.element("input", {
     type: "number", min: "0", max: "1", step: "any", "aria-label": "threshold as a number", id: "threshold-value",
   });
   const marks = nnzoo.element("span", {});
+  const ticks = nnzoo.element("datalist", {id: "threshold-marks"});
   const body = nnzoo.element("tbody", {});
   const headers = data.splits.map((split, i) =>
     nnzoo.element("th", {class: "n", scope: "col", style: `color: ${COLORS[i]}`}, NAMES[split] ?? split));
@@ -121,6 +123,16 @@ nnzoo.threshold = (() => {
       const notes = thresholds.map((threshold) => `at threshold ${nnzoo.number(threshold)}`);
       if (x.length) lines.push({name: `precision, ${NAMES[data.splits[i]]}`, color: COLORS[i], x, y, notes, thresholds});
     });
+    state.label.splits.forEach((part, i) => state.label.marks.forEach(({name, value}) => {
+      const {TP, FP, recall, precision} = measure(part, countAbove(part.thresholds, value));
+      if (!(TP + FP)) return;
+      const [x, y] = [place(axis, left, right, recall), place(axis, bottom, top, precision)];
+      const title = shape("title");
+      title.textContent = name;
+      const mark = shape("circle", {cx: x, cy: y, r: 4, stroke: COLORS[i], class: "mark"});
+      mark.append(title);
+      svg.append(mark);
+    }));
     chosen = state.label.splits.map((_, i) => shape("circle", {r: 5, fill: COLORS[i], class: "chosen"}));
     svg.append(...chosen);
     chart.replaceChildren(chart.firstChild, svg);
@@ -172,6 +184,7 @@ nnzoo.threshold = (() => {
       button.addEventListener("click", () => move(value));
       return button;
     }));
+    ticks.replaceChildren(...label.marks.map(({value}) => nnzoo.element("option", {value: String(value)})));
     draw();
     move(label.marks.at(-1).value);
   }
@@ -200,8 +213,9 @@ nnzoo.threshold = (() => {
   const noun = data.several ? "label" : "class";
   panel.append(
     nnzoo.element("h3", {}, "Threshold"),
-    nnzoo.element("p", {class: "soft"}, `The ${noun} is predicted where its probability is at least the threshold.`),
-    nnzoo.element("div", {class: "tool threshold"}, choice, slider, field, marks),
+    nnzoo.element("p", {class: "soft"}, `The ${noun} is predicted where its probability is at least the threshold. `
+      + "Rings on the curve are the thresholds of the buttons."),
+    nnzoo.element("div", {class: "tool threshold"}, choice, slider, field, marks, ticks),
     nnzoo.element("div", {class: "grid"}, nnzoo.element("div", {}, numbers, note), chart),
   );
   choose(state.label);
