@@ -167,20 +167,25 @@ class Frames:
         """Return the recorded epochs, and what is known of those after `start`, as many as are computed in half a second.
 
         Each has `predicted` and `scores` of the samples, see `_scores`, and `changes`: how far the weights of each layer
-        have moved since the epoch before, relative to their norm.
+        have moved since the epoch before, relative to their norm. `damage`: why those that follow cannot be read.
         """
         with self._lock:
             recorded = self.history.epochs
             self._forget(recorded)
             known: list[dict[str, Any]] = []
+            damage = None
             deadline = time.monotonic() + BUDGET
             for i, epoch in enumerate(recorded):
                 if epoch < start:
                     continue
                 if epoch not in self._epochs and known and time.monotonic() > deadline:
                     break
-                known.append(self._epoch(epoch, recorded[i - 1] if i else None))
-            return {"recorded": recorded, "known": known}
+                try:
+                    known.append(self._epoch(epoch, recorded[i - 1] if i else None))
+                except CheckpointError as error:
+                    recorded, damage = recorded[:i], str(error)
+                    break
+            return {"recorded": recorded, "known": known, "damage": damage}
 
     def _forget(self, recorded: list[int]) -> None:
         """Drop what was computed of epochs that a resumed run has taken back."""

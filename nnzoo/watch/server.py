@@ -37,6 +37,10 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_HINTS = {
+    HTTPStatus.FORBIDDEN: "Paste the address that nnzoo watch printed into the address bar of a browser.",
+    HTTPStatus.NOT_FOUND: "nnzoo watch prints another address each time it is started.",
+}
 NO_CONTENT = "default-src 'none'; frame-ancestors 'none'"
 
 Endpoint = Callable[[dict[str, int]], Mapping[str, Any]]
@@ -172,7 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, content, "application/json")
 
     def _refuse(self, status: HTTPStatus) -> None:
-        self._send(status, f"{status.phrase}\n".encode(), "text/plain; charset=utf-8")
+        text = " ".join(filter(None, [f"{status.phrase}.", _HINTS.get(status)]))
+        self._send(status, f"{text}\n".encode(), "text/plain; charset=utf-8")
 
     def _send(
         self, status: HTTPStatus, content: bytes, kind: str, policy: str = NO_CONTENT, **more: str
@@ -193,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         is_method = code == HTTPStatus.NOT_IMPLEMENTED
         status = HTTPStatus.METHOD_NOT_ALLOWED if is_method else HTTPStatus.BAD_REQUEST
         allow = {"Allow": "GET, HEAD"} if is_method else {}
-        self._send(status, f"{status.phrase}\n".encode(), "text/plain; charset=utf-8", **allow)
+        self._send(status, f"{status.phrase}.\n".encode(), "text/plain; charset=utf-8", **allow)
 
     def version_string(self) -> str:
         return "nnzoo"

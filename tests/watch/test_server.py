@@ -17,6 +17,12 @@ from nnzoo.watch import server as module
 from nnzoo.watch.server import WatchServer
 
 
+NOT_FOUND = b"Not Found. nnzoo watch prints another address each time it is started.\n"
+FORBIDDEN = (
+    b"Forbidden. Paste the address that nnzoo watch printed into the address bar of a browser.\n"
+)
+
+
 def fail(parameters: dict[str, int]) -> dict[str, int]:
     raise RuntimeError("secret words")
 
@@ -117,7 +123,7 @@ def test_responses_are_json_of_numbers_asked_for(server: WatchServer) -> None:
 )
 def test_other_paths_are_not_found(server: WatchServer, path: str) -> None:
     status, content, _ = ask(server, path)
-    assert (status, content) == (404, b"Not Found\n")
+    assert (status, content) == (404, NOT_FOUND)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,7 @@ def test_a_tunnel_of_ssh_may_have_another_port(server: WatchServer) -> None:
     ],
 )
 def test_what_another_page_sends_is_refused(server: WatchServer, headers: dict[str, str]) -> None:
-    assert ask(server, "/{}/", **headers)[:2] == (403, b"Forbidden\n")
+    assert ask(server, "/{}/", **headers)[:2] == (403, FORBIDDEN)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +172,7 @@ def test_other_methods_are_refused(server: WatchServer, method: str) -> None:
 
 def test_an_error_is_reported_to_the_terminal_alone(served: tuple[WatchServer, list[str]]) -> None:
     server, reports = served
-    assert ask(server, "/{}/fail")[:2] == (500, b"Internal Server Error\n")
+    assert ask(server, "/{}/fail")[:2] == (500, b"Internal Server Error.\n")
     assert "secret words" in reports.pop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -52,8 +53,16 @@ def test_damaged_and_missing_histories_are_errors_in_words(
     endpoints = Viewer(tmp_path / "runs").endpoints
     assert "error" not in endpoints["samples"]({"run": 0})
     weights = folder / "history" / "weights.bin"
-    weights.write_bytes(weights.read_bytes()[:-7])
-    assert endpoints["epochs"]({"run": 0})["recorded"] == [0, 1, 2, 3]
+    data = weights.read_bytes()
+    weights.write_bytes(data[:-7])
+    course = endpoints["epochs"]({"run": 0})
+    assert (course["recorded"], course["damage"]) == ([0, 1, 2, 3], None)
+    weights.write_bytes(data[:-7] + b"damaged")
+    shutil.copy(folder / "history" / "start.pt", folder / "history" / "other.pt")
+    os.replace(folder / "history" / "other.pt", folder / "history" / "start.pt")
+    course = endpoints["epochs"]({"run": 0})
+    assert course["recorded"] == [record["epoch"] for record in course["known"]] == [0, 1, 2, 3]
+    assert "the weights of epoch 4 are damaged" in course["damage"]
     start = folder / "history" / "start.pt"
     start.write_bytes(start.read_bytes()[:-100])
     assert "is cut short" in endpoints["samples"]({"run": 0})["error"]

@@ -149,7 +149,7 @@ nnzoo.Page = class {
     this.at.slider.value = String(epochs.indexOf(this.epoch));
     this.curves.show(this.shown());
     this.at.frames.hidden = !main.hasFrames;
-    this.at.why.textContent = main.hasFrames ? "" : this.whyNoFrames();
+    this.at.why.textContent = main.hasFrames ? main.damage : this.whyNoFrames();
     this.showEpoch();
     this.drawFrame();
   }
@@ -170,7 +170,8 @@ nnzoo.Page = class {
     if (share !== null) this.at.bar.value = share;
     const warnings = state.warnings.map(({epoch, code, message, kind}) => {
       const mark = nnzoo.element("b", {}, code ?? kind ?? "");
-      return nnzoo.element("p", {class: "remark"}, `Epoch ${epoch} `, mark, ` ${message ?? ""}`);
+      const more = code ? nnzoo.element("span", {class: "soft"}, ` nnzoo explain ${code}`) : "";
+      return nnzoo.element("p", {class: "remark"}, `Epoch ${epoch} `, mark, ` ${message ?? ""}`, more);
     });
     const text = JSON.stringify(state.warnings);
     if (text !== this.warningsText) this.at.warnings.replaceChildren(...warnings);

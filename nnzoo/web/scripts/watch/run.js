@@ -26,6 +26,7 @@ nnzoo.WatchedRun = class {
     this.frames = new Map();
     this.size = 0;
     this.error = "";
+    this.damage = "";
   }
 
   /** Whether there are recorded weights to replay. */
@@ -87,6 +88,7 @@ nnzoo.WatchedRun = class {
     this.size = size;
     if (this.error) return true;
     this.recorded = answer.recorded;
+    this.damage = answer.damage ?? "";
     for (const record of answer.known) this.records.set(record.epoch, record);
     for (const epoch of [...this.records.keys()]) {
       if (!this.recorded.includes(epoch)) this.records.delete(epoch);
