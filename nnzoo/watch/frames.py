@@ -183,6 +183,8 @@ class Frames:
                 try:
                     known.append(self._epoch(epoch, recorded[i - 1] if i else None))
                 except CheckpointError as error:
+                    if i == 0:
+                        raise
                     recorded, damage = recorded[:i], str(error)
                     break
             return {"recorded": recorded, "known": known, "damage": damage}

@@ -16,7 +16,6 @@ import pytest
 from nnzoo.watch import server as module
 from nnzoo.watch.server import WatchServer
 
-
 NOT_FOUND = b"Not Found. nnzoo watch prints another address each time it is started.\n"
 FORBIDDEN = (
     b"Forbidden. Paste the address that nnzoo watch printed into the address bar of a browser.\n"
