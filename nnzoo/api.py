@@ -109,7 +109,8 @@ class Training:
 
     @property
     def notes(self) -> list[str]:
-        """Notes on the data and on how the run starts."""
+        """Notes on the data and on how the run starts; each is a text, most with a `code` that `nnzoo explain`
+        explains."""
         return [*self.run.dataset.notes, *self.run.notes]
 
     @property

@@ -156,7 +156,7 @@ class ConfigError(NnzooError):
 
 class DataError(NnzooError):
     exit_code = 3
-    code = "E30"
+    code = "E59"
 
 
 class DivergedError(NnzooError):
@@ -166,7 +166,7 @@ class DivergedError(NnzooError):
 
 class CheckpointError(NnzooError):
     exit_code = 5
-    code = "E61"
+    code = "E65"
 
 
 class DamagedError(CheckpointError):

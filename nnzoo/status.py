@@ -16,6 +16,8 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+from nnzoo.text import labeled
+
 Advance = Callable[[int], None]
 """Called with the number of parts of `total` that are done."""
 
@@ -63,6 +65,6 @@ def notice(text: str) -> None:
     available; a Python warning if there is no listener."""
     listener = _LISTENER.get()
     if listener is None:
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(labeled(text), stacklevel=2)
     else:
         listener.notice(text)

@@ -64,7 +64,10 @@ def test_an_error_that_blames_no_key_stays_as_it_is() -> None:
 
 
 def test_the_issues_of_a_config_are_located_one_by_one() -> None:
-    issues = [ConfigIssue("", "model.pca", "too large"), ConfigIssue("u.yaml:1:1", "seed", "bad")]
+    issues = [
+        ConfigIssue("", "model.pca", "too large", code="E16"),
+        ConfigIssue("u.yaml:1:1", "seed", "bad"),
+    ]
     error = ConfigError("configuration", issues)
     assert str(error).startswith("configuration: 2 problems\n  config      model.pca  too large\n")
     error.locate(locate)
@@ -72,5 +75,5 @@ def test_the_issues_of_a_config_are_located_one_by_one() -> None:
         "t.yaml: 2 problems\n  --set       model.pca  too large\n  u.yaml:1:1  seed       bad"
     )
     assert ConfigError.at("model.pca", "too large").issues == [
-        ConfigIssue("", "model.pca", "too large")
+        ConfigIssue("", "model.pca", "too large", code="E16")
     ]

@@ -148,7 +148,7 @@ def test_every_code_is_in_the_table_and_every_code_of_the_table_is_used() -> Non
 def test_errors_without_a_site_of_their_own_have_a_code_of_their_class() -> None:
     kinds = [errors.DivergedError, errors.DamagedError, errors.PluginError, errors.PeerLostError]
     assert [kind("x").code for kind in kinds] == ["E60", "E62", "E70", "E71"]
-    assert errors.DataError("x", code="E38").code == "E38"
+    assert (errors.DataError("x").code, errors.DataError("x", code="E38").code) == ("E59", "E38")
     assert errors.DataError.at("data.path", "x", code="E30").code == "E30"
     assert errors.ConfigError.at("data.path", "x").issues[0].code == "E16"
 
