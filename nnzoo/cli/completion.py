@@ -87,10 +87,10 @@ def words_before_cursor() -> list[str]:
 
 def _split(line: str) -> list[str]:
     """Split a line as a shell does, also where a quote is open."""
-    for end in ("", "'", '"'):
+    for end in ("", "'"):
         with suppress(ValueError):
             return shlex.split(line + end)
-    return line.split()
+    return shlex.split(f'{line}"')
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> Candidates:

@@ -16,7 +16,7 @@ from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.load import find_config
 from nnzoo.config.options import Options, nested_options
-from nnzoo.config.registry import DOCUMENTED_OPTIONS, REGISTRIES, RUN_SECTIONS, options_class
+from nnzoo.config.registry import REGISTRIES, RUN_SECTIONS, options_class
 from nnzoo.config.split_options import Column
 from nnzoo.config.sweep_space import key_path, set_at_path
 from nnzoo.errors import NnzooError
@@ -103,13 +103,8 @@ def _classes_at(path: list[str], tree: dict[str, Any]) -> list[type[Options]]:
     classes: list[type[Options]] = []
     if section in RUN_SECTIONS:
         chosen = options_class(tree, section) if section != "optim" or tree else None
-        registry = REGISTRIES.get(section)
-        if chosen is not None:
-            classes = [chosen]
-        elif registry is not None:
-            classes = list({entry.options: None for _, entry in registry})
-        else:
-            classes = [DOCUMENTED_OPTIONS.entries[section].options]
+        every = {entry.options: None for _, entry in REGISTRIES.get(section, ())}
+        classes = list(every) if chosen is None else [chosen]
     value: Any = tree.get(section)
     for key in rest:
         value = value.get(key) if isinstance(value, dict) else None
@@ -160,12 +155,8 @@ def _values_of(info: FieldInfo, key: str, value: str, tree: dict[str, Any]) -> l
     if len(nested) > 1:
         choices += [name for options in nested for name in _names_of(options)]
     candidates: list[Candidate] = []
-    default = None
-    if not info.is_required() and not isinstance(info.default, Options):
-        default = _compact(info.default)
-    elif isinstance(info.default, Options):
-        default = getattr(info.default, "name", None)
-    if default is not None and default not in choices and " " not in default[:1]:
+    default = None if info.is_required() else _compact(info.default)
+    if default is not None and default not in choices:
         candidates.append((default, "default"))
     candidates += [(text, "default" if text == default else "") for text in choices]
     if _holds_column(info.annotation):
@@ -176,9 +167,9 @@ def _values_of(info: FieldInfo, key: str, value: str, tree: dict[str, Any]) -> l
 
 
 def _compact(value: Any) -> str | None:
-    """A default as a word of a command line; None for mappings and empty values."""
-    if isinstance(value, dict) or value == "" or value is ...:
-        return None
+    """A default as a word of a command line; of options their name, None without one."""
+    if isinstance(value, Options):
+        return getattr(value, "name", None)
     return flow_yaml(value).replace(", ", ",")
 
 
@@ -210,10 +201,8 @@ def _plain_values(annotation: Any) -> bool:
 
 def _holds_column(annotation: Any) -> bool:
     """Whether a value names a column: a text or a position."""
-    if annotation == Column:
-        return True
-    parts = set(get_args(annotation))
-    return {str, int} <= parts or any(_holds_column(part) for part in parts if get_args(part))
+    parts = get_args(annotation)
+    return set(get_args(Column)) <= set(parts) or any(map(_holds_column, parts))
 
 
 def _columns(tree: dict[str, Any]) -> list[str]:

@@ -107,13 +107,16 @@ def _describe_classes(section: Section, spec: DataSpec, dataset: Dataset | None)
         most, least = int(counts.argmax()), int(counts.argmin())
         fraction = float(counts[most] / counts.sum())
         figures["majority"] = {"label": spec.labels[most], "fraction": fraction}
-        section.add(
-            "data.majority",
-            label=shorten(spec.labels[most]),
-            percent=100 * fraction,
-            rare=shorten(spec.labels[least]),
-            rows=int(counts[least]),
-        )
+        if counts[most] == counts[least]:
+            section.add("data.balanced", percent=100 * fraction)
+        else:
+            section.add(
+                "data.majority",
+                label=shorten(spec.labels[most]),
+                percent=100 * fraction,
+                rare=shorten(spec.labels[least]),
+                rows=int(counts[least]),
+            )
     section.add("data.class_loss", count=count, loss=math.log(count), probability=1 / count)
     return figures
 

@@ -44,6 +44,9 @@ def describe_network(section: Section, network: Network, layers: list[LayerSumma
     if list(spec.shape) != list(network.data_spec.input.shape):
         before, after = _shape(list(network.data_spec.input.shape)), _shape(list(spec.shape))
         section.add("network.prepared", before=before, after=after)
+    branches = getattr(network.config.model, "branches", None)
+    if branches:
+        section.add("network.branches", count=len(branches))
     for number, layer in enumerate(layers, 1):
         _describe_layer(section, number, layer, layers)
     multiply_adds = sum(layer.multiply_adds for layer in layers)
@@ -99,10 +102,12 @@ def _sentence(layer: LayerSummary, layers: list[LayerSummary]) -> Statement:
 def _multiply_adds(layer: LayerSummary) -> Statement:
     per_position = round(layer.multiply_adds / layer.positions)
     values = {"count": layer.multiply_adds, "weights": per_position, "positions": layer.positions}
-    if layer.kind in ("Conv1d", "Conv2d"):
+    if layer.kind == "Conv2d":
         return Statement("layer.work_positions", values | {"map": _shape(layer.shape[1:])}, 2)
-    if layer.kind in RECURRENT:
+    if layer.kind == "Conv1d" or layer.kind in RECURRENT:
         return Statement("layer.work_steps", values, 2)
+    if layer.positions > 1:
+        return Statement("layer.work_repeated", values, 2)
     return Statement("layer.work", values, 2)
 
 

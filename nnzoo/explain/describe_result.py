@@ -91,9 +91,6 @@ def _describe_baselines(section: Section, run: RunReport) -> None:
                 _add_code(section, "W20" if not is_better and i == 0 else "")
             continue
         metric, verdict = comparison["metric"], comparison["verdict"]
-        if "p_value" not in comparison:  # of a group: counts of its runs
-            _add_baseline(section, "baseline.group", baseline, metric, result[metric])
-            continue
         sign = -1 if metric == "rmse" else 1
         gain = sign * comparison["difference"]
         if verdict == "network":

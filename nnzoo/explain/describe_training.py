@@ -13,6 +13,7 @@ from nnzoo.config import RunConfig
 from nnzoo.config.options import Options
 from nnzoo.config.registry import RUN_SECTIONS
 from nnzoo.data.dataset import Split, max_input_size
+from nnzoo.data.sampling import batch_sizes
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.evaluation.layer_stats import eval_in_fp32
 from nnzoo.explain.walk import Section, Statement, Walk
@@ -149,7 +150,7 @@ def describe_time(
     assert step_seconds is not None
     train = network.config.train
     rows = len(splits["train"])
-    steps = -(-rows // (train.batch_size * train.accumulate_grad_batches))
+    steps = len(batch_sizes(rows, train.batch_size * train.accumulate_grad_batches))
     validation = 0.0
     if "val" in splits:
         validation = len(splits["val"]) * _seconds_per_row(network, splits["val"])

@@ -64,6 +64,8 @@ class LayerSummary:
     frozen: int
     field: ReceptiveField | None
     details: dict[str, Any]
+    copies: int = 1
+    """Outputs of this shape per row."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -72,7 +74,7 @@ class LayerSummary:
 
 def describe_layers(network: Network, x: Inputs) -> tuple[list[LayerSummary], NetworkStats]:
     """The layers from input to output on a prepared batch, and their statistics without gradients."""
-    with _input_shapes(network.model) as shapes:
+    with _observed_shapes(network.model, len(x)) as observed:
         stats = collect_layer_stats(network, x)
     fields = receptive_fields(network.model)
     modules = dict(network.model.named_modules())
@@ -80,10 +82,12 @@ def describe_layers(network: Network, x: Inputs) -> tuple[list[LayerSummary], Ne
     for layer in stats.layers:
         owner = layer.name.rpartition(".l")[0] if layer.name not in modules else layer.name
         module = modules.get(owner, network.model)
-        inputs = shapes.get(owner) or (layers[-1].shape if layers else [])
+        shape = observed.get(owner, _Shape([], 1, 1))
+        inputs = shape.inputs or (layers[-1].shape if layers else [])
         if isinstance(module, nn.RNNBase) and layers and layers[-1].kind in RECURRENT:
             inputs = layers[-1].shape
-        layers.append(_summarize(layer, module, list(inputs), fields.get(layer.name)))
+        summary = _summarize(layer, module, list(inputs), fields.get(layer.name))
+        layers.append(_repeated(summary, module, shape))
     return layers, stats
 
 
@@ -104,6 +108,19 @@ def _summarize(
         frozen=sum(p.numel() for p in parameters if not p.requires_grad),
         field=field,
         details=_details(layer, module),
+    )
+
+
+def _repeated(layer: LayerSummary, module: nn.Module, shape: _Shape) -> LayerSummary:
+    """Count a layer that runs several times per row: for each token, or each member of an ensemble."""
+    if hasattr(module, "members"):  # whose weights have the members in them
+        return replace(layer, copies=shape.copies_out)
+    repeats = shape.copies
+    return replace(
+        layer,
+        copies=shape.copies_out,
+        multiply_adds=layer.multiply_adds * repeats,
+        positions=layer.positions * repeats,
     )
 
 
@@ -182,21 +199,36 @@ def _text(size: Any) -> str:
     return "×".join(map(str, size)) if isinstance(size, tuple) else str(size)
 
 
+@dataclass
+class _Shape:
+    """inputs: the shape of a module's input, without the batch dimension; copies, copies_out: how many inputs and outputs
+    of their shapes there are per row."""
+
+    inputs: list[int]
+    copies: int
+    copies_out: int
+
+
 @contextmanager
-def _input_shapes(model: nn.Module) -> Iterator[dict[str, list[int]]]:
-    """The shapes of the inputs of every module that runs meanwhile, by name, without the batch dimension."""
-    shapes: dict[str, list[int]] = {}
+def _observed_shapes(model: nn.Module, rows: int) -> Iterator[dict[str, _Shape]]:
+    """The shapes of the inputs of every module that runs meanwhile, by name. rows: of the batch."""
+    shapes: dict[str, _Shape] = {}
+
+    def count(x: Any) -> int:
+        return max(1, len(x) // rows) if isinstance(x, Tensor) and x.ndim > 1 else 1
 
     def hook_of(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any) -> None:
-            x = inputs[0]
-            values = x if isinstance(x, Tensor) else getattr(x, "values", None)
-            if isinstance(values, Tensor) and values.ndim > 1:
-                shapes[name] = list(values.shape[1:])
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            x, y = (
+                v if isinstance(v, Tensor) else getattr(v, "values", None)
+                for v in (inputs[0], output)
+            )
+            shape = list(x.shape[1:]) if isinstance(x, Tensor) else []
+            shapes[name] = _Shape(shape, count(x), count(y))
 
         return hook
 
-    handles = [m.register_forward_pre_hook(hook_of(name)) for name, m in model.named_modules()]
+    handles = [m.register_forward_hook(hook_of(name)) for name, m in model.named_modules()]
     try:
         yield shapes
     finally:
@@ -247,9 +279,4 @@ def _follow(
 def activation_values(layers: list[LayerSummary]) -> int:
     """The numbers that the layers give for one sample, which training keeps for the backward pass."""
     views = ("Flatten", "Identity")
-    return sum(math.prod(layer.shape) for layer in layers if layer.kind not in views)
-
-
-def with_time(layer: LayerSummary, steps: int) -> LayerSummary:
-    """The same layer of a sequence of another length."""
-    return replace(layer, details=layer.details | {"steps": steps})
+    return sum(layer.copies * math.prod(layer.shape) for layer in layers if layer.kind not in views)

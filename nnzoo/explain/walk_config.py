@@ -19,7 +19,7 @@ from nnzoo.data.read_dataset import read_dataset
 from nnzoo.data.sampling import batch_sizes
 from nnzoo.data.sequences import Inputs
 from nnzoo.device import use_threads
-from nnzoo.errors import ConfigError, DataError, shell_word
+from nnzoo.errors import DataError, shell_word
 from nnzoo.explain.describe_data import describe_data
 from nnzoo.explain.describe_layers import describe_memory, describe_network
 from nnzoo.explain.describe_training import describe_options, describe_time, describe_training
@@ -62,8 +62,6 @@ class Subject:
             data = data.offline()
         try:
             dataset = read_dataset(replace(config, data=data))
-        except ConfigError:
-            raise
         except DataError as error:
             spec = published_spec(config.data)
             network = None if spec is None else build_untrained(config, spec, device)

@@ -166,7 +166,7 @@ class _RunWalk:
             first = max(norms[: max(1, len(norms) // 10)]) / max(norms)
             section.add("layers.time", percent=100 * first)
         for finding in diagnostics.diagnose(stats, run.config):
-            section.add(f"layers.{finding.kind}")
+            section.add(f"layers.finding.{finding.kind}")
             section.add("check.code", 1, code=finding.code)
         self._collect(section)
         self.result.figures["layers"] = {"dead": dead}

@@ -73,6 +73,9 @@ def test_keys_and_values_are_those_of_the_config_on_the_line(bash: Offered) -> N
         "model.forget_bias=false",
     ]
     assert bash("train", "--config", "=", "lstm", "-s", "model.chan") == []
+    # Flags, words too many and options that there are not change nothing.
+    words = ("train", "--fresh", "cnn", "extra", "--none", "--seed", "1", "-s", "model.forget")
+    assert bash(*words) == []
 
 
 def test_bash_takes_what_follows_the_last_sign_at_which_it_cuts(bash: Offered) -> None:
@@ -127,7 +130,8 @@ def test_other_words(bash: Offered) -> None:
     assert bash("train", "cnn", "--device", "c") == ["cpu", "cuda", "cuda:0"]
     assert bash("train", "--resume", "m") == ["must"]
     assert bash("expl") == ["explain"]
-    assert bash("train", "cnn", "--set", "'mod")[0].startswith("model.")
+    for quote in ("'mod", '"mod', "\"mod's"):
+        assert (bash("train", "cnn", "--set", quote) == []) == ("s" in quote)
 
 
 def test_zsh_and_fish_are_offered_the_same_with_descriptions(

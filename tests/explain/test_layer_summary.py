@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.evaluation.layer_stats import eval_in_fp32
-from nnzoo.explain.layer_summary import LayerSummary, activation_values, describe_layers
+from nnzoo.explain.layer_summary import (
+    LayerSummary,
+    activation_values,
+    describe_layers,
+    receptive_fields,
+)
 from nnzoo.models.network import Network, build_network
+from tests.text_data import PLAY
 from tests.zoo import config
 
 CPU = torch.device("cpu")
@@ -85,6 +92,23 @@ def test_multiply_adds_of_an_lstm_are_four_gates_at_each_step() -> None:
     assert first.details["steps"] == 8
 
 
+def test_a_layer_that_runs_for_each_token_or_member_counts_as_often() -> None:
+    Path("play.txt").write_text(PLAY * 4)
+    data = {"name": "corpus", "path": "play.txt", "window": 8}
+    model = {"name": "gru", "hidden_size": 6, "embedding": 5}
+    network, _, layers = layers_of(model, data)
+    classes = network.task.outputs
+    assert layers[-1].multiply_adds == 8 * 6 * classes and layers[-1].copies == 8
+    assert activation_values(layers) == 8 * 5 + 8 * 6 + 8 * classes
+    ensemble = {"name": "mlp", "hidden": [5], "ensemble": 3}
+    _, _, layers = layers_of(ensemble, "table_classes")
+    assert [layer.multiply_adds for layer in layers if layer.multiply_adds] == [
+        3 * 4 * 5,
+        3 * 5 * 3,
+    ]
+    assert [layer.copies for layer in layers] == [1, 3, 3, 3, 1]
+
+
 def test_both_directions_count() -> None:
     _, _, (layer, *_) = layers_of("gru", "image")
     assert layer.arithmetic == "6×(8×8 + 8×8 + 8 + 8)" and layer.shape == [8, 16]
@@ -126,6 +150,13 @@ def test_branches_have_the_field_of_the_widest() -> None:
     _, _, layers = layers_of(model | {"pool": "none"}, "series")
     fields = {layer.name: layer.field for layer in layers if layer.kind == "Conv1d"}
     assert [field and field.size for field in fields.values()] == [(2,), (5,)]
+
+
+def test_other_networks_have_no_receptive_field() -> None:
+    model = torch.nn.Module()
+    assert receptive_fields(model) == {}
+    model.features = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    assert receptive_fields(model) == {}
 
 
 def test_frozen_parameters_are_counted() -> None:

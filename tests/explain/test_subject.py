@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nnzoo.errors import UsageError
@@ -10,6 +12,21 @@ from nnzoo.explain.subject import Subject, find_subject
 
 def test_a_code_is_found_in_lower_case_too() -> None:
     assert find_subject("w03") == Subject("code", "W03")
+
+
+def test_configs_and_runs_are_told_apart_by_their_files() -> None:
+    for folder, name in (
+        ("configs", "mine.yaml"),
+        ("run", "config.yaml"),
+        ("group", "summary.json"),
+    ):
+        Path(folder).mkdir()
+        (Path(folder) / name).write_text("")
+    assert find_subject("mine") == Subject("config", "mine")
+    assert find_subject("cnn") == Subject("config", "cnn")
+    assert find_subject("any.yaml") == Subject("config", "any.yaml")
+    for name in ("run", "group", "best.pt"):
+        assert find_subject(name) == Subject("run", name)
 
 
 def test_an_unknown_word_is_an_error() -> None:

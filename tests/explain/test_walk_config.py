@@ -112,7 +112,7 @@ def test_recordings_of_different_lengths(shared_data: Path) -> None:
 def test_what_is_known_without_the_data() -> None:
     walk = walked(config("cnn", {"name": "mnist", "root": "nowhere"}))
     expected = text(walk)
-    assert "the data are not here: " in expected and "'nnzoo train' downloads it" in expected
+    assert "the data cannot be read here: " in expected and "'nnzoo train' downloads it" in expected
     assert walk.figures["training"]["steps_per_epoch"] == 844 and "time" not in walk.figures
     assert walk.figures["layers"][0]["inputs"] == [1, 28, 28] and not Path("nowhere").exists()
     walk = walked(config("lstm", {"name": "csv", "path": "gone.csv", "target": "y"}))
@@ -126,6 +126,14 @@ def test_random_numbers_and_weights_of_a_run_stay_as_they_are(nnzoo: Any) -> Non
     plain = finish(begin(from_dict(tree, "test"), "a"))
     walked(from_dict(tree, "test"))
     assert finish(begin(from_dict(tree, "test"), "b")) == plain
+
+
+def test_codes_of_checks_are_shown_and_rows_that_validate_may_be_missing() -> None:
+    data = {"name": "wine", "preprocess": {"scale": "none"}, "split": {"val": 0}}
+    walk = walked(config("mlp", data))
+    codes = {check["code"] for check in walk.figures["checks"]}
+    assert "W30" in codes and "W30 inputs not scaled: nnzoo explain W30" in text(walk)
+    assert "no validation rows" in text(walk)
 
 
 def test_commands_repeat_what_the_user_gave() -> None:

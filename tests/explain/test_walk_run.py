@@ -15,6 +15,7 @@ import torch
 from nnzoo.explain import describe_result, walk_run
 from nnzoo.explain.walk import Walk, render
 from nnzoo.explain.wrap import columns_of
+from nnzoo.report.run_report import RunReport
 from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run_dir import RunDir
 from tests.target_data import target_data
@@ -31,7 +32,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = config("cnn", "image", name="classes", optim={"lr": 0.01})
     finish(begin(chosen, out))
     numbers = {"name": "mlp", "hidden": [8]}
-    finish(begin(config(numbers, "table_number", name="numbers", train={"epochs": 8}), out))
+    few = {"eval": {"baselines": ["linear", "mean"]}, "train": {"epochs": 8}}
+    finish(begin(config(numbers, "table_number", name="numbers", **few), out))
     return out
 
 
@@ -63,6 +65,7 @@ def test_classes(trained: Path) -> None:
     assert f"{100 * expected['accuracy']:.1f} % of {expected['n']} rows are right" in report
     assert "than majority class" in report and "nnzoo report" in report and "nnzoo watch" in report
     assert walk.figures["training"]["epochs"] == 2 and "Training took" in report
+    assert "the length of training fits" not in report
 
 
 def test_numbers(trained: Path) -> None:
@@ -109,7 +112,7 @@ def test_other_tasks(kind: str) -> None:
 
 def test_data_that_is_gone_leaves_what_the_run_recorded(trained: Path) -> None:
     Path("table.csv").write_text("a,b,y\n" + "".join(f"{i},{i % 3},{i % 5}.5\n" for i in range(40)))
-    data = {"name": "csv", "path": "table.csv", "target": "y"}
+    data = {"name": "csv", "path": "table.csv", "target": "y", "split": {"val": 0}}
     run = begin(config({"name": "mlp", "hidden": [4]}, data))
     finish(run)
     run.finish()
@@ -117,6 +120,7 @@ def test_data_that_is_gone_leaves_what_the_run_recorded(trained: Path) -> None:
     walk = walked(Path("out/run"))
     report = text(walk)
     assert "The data cannot be read here" in report and "rmse: " in report
+    assert "The weights are those of epoch 2" in report and "validation loss" not in report
     assert "result" not in walk.figures and "table.csv" in walk.figures["missing"]
     assert "result" in walked(Path("out/run"), ["data.path=moved.csv"]).figures
 
@@ -127,6 +131,7 @@ def test_data_that_is_gone_leaves_what_the_run_recorded(trained: Path) -> None:
         ("numbers", [1.0, 0.5, 2.0], "W10", "-s model.dropout=0.3"),
         ("classes", [1.0, 0.5, 2.0], "W10", "-s optim.weight_decay=0.01"),
         ("classes", [3.0, 2.0, 1.0], "W11", "-s train.epochs=4"),
+        ("classes", [1.0, 0.5, 0.5], "", "the length of training fits"),
     ],
 )
 def test_codes_of_the_curves_bring_advice(
@@ -141,7 +146,8 @@ def test_codes_of_the_curves_bring_advice(
     ]
     file.write_text("\n".join(lines) + "\n")
     walk = walked(Path("copy"))
-    assert code in walk.figures["codes"] and advice in text(walk)
+    assert advice in text(walk)
+    assert [c for c in walk.figures["codes"] if c in ("W10", "W11")] == [code] * bool(code)
 
 
 def test_warnings_of_training_and_their_layers_are_listed(trained: Path) -> None:
@@ -150,7 +156,7 @@ def test_warnings_of_training_and_their_layers_are_listed(trained: Path) -> None
     lines = [
         {"epoch": 1, "code": "W02", "kind": "dead", "layer": "features.1", "message": "…"},
         {"epoch": 2, "code": "W01", "kind": "exploding", "layer": "", "message": "…"},
-        {"epoch": "x", "code": 3},
+        {"epoch": 3, "code": 5},
     ]
     RunDir(folder).warnings.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     walk = walked(folder)
@@ -171,10 +177,28 @@ def test_the_command(nnzoo: Any, trained: Path) -> None:
     assert nnzoo("explain", trained / "classes", "--json").json["model"] == "cnn"
 
 
-def test_a_group_is_walked_through_as_one(nnzoo: Any, small_config: None) -> None:
-    assert nnzoo("train", "cnn", "--seeds", "2", "-v", "0").code == 0
+def test_a_group_is_walked_through_as_one(nnzoo: Any) -> None:
+    words = ["-s", "train.epochs=1", "-s", "model.hidden=[4]", "-s", "eval.baselines=[majority]"]
+    assert nnzoo("train", "mlp", "--seeds", "2", "-v", "0", *words).code == 0
     (folder,) = Path("checkpoints").iterdir()
     walk = walked(folder)
     report = text(walk)
     assert "a group of 2 runs" in report and "layers" not in walk.figures
     assert "nnzoo inspect" not in report and walk.figures["result"]["accuracy"] > 0
+    assert "majority class: accuracy" in report
+
+
+def test_trained_weights_dead_units_and_origins_are_described(trained: Path) -> None:
+    folder = Path("classes")
+    shutil.copytree(trained / "classes", folder)
+    file = folder / "config.yaml"
+    file.write_text(file.read_text() + "  started_from: {path: checkpoints/before}\n")
+    loaded = LoadedRun.open(folder, CPU)
+    with torch.no_grad():
+        loaded.network.model.get_parameter("features.0.bias").fill_(-1e3)
+    report = RunReport(RunDir(folder), loaded)
+    walk = walk_run._RunWalk(report, folder).walk()
+    lines = text(walk)
+    assert walk.figures["layers"]["dead"]["features.2"] == 4 and "W02" in walk.figures["codes"]
+    assert "4 of 4 units give the same output" in lines and "Many dead units:" in lines
+    assert "started from the weights in checkpoints/before" in lines
