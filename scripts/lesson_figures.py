@@ -6,7 +6,6 @@ Chromium; takes three minutes on two idle cores.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import io
 import json
@@ -31,7 +30,7 @@ from nnzoo.data.mnist1d import TEMPLATES, generate  # noqa: E402
 from nnzoo.inspect.internals import gates, saliency  # noqa: E402
 from nnzoo.runs.history import History  # noqa: E402
 from nnzoo.runs.run_dir import RunDir  # noqa: E402
-from tests.browser import Browser, Opened  # noqa: E402
+from tests.browser import Browser  # noqa: E402
 from tests.watch.conftest import serving  # noqa: E402
 from tests.watch.test_page import showing, stop_at  # noqa: E402
 
@@ -206,26 +205,13 @@ def draw_watch(folder: Path) -> None:
         showing(browser, server, "gru_mnist1d", 1000) as page,
     ):
         stop_at(page, WATCHED_EPOCH)
-        parts = [
-            screenshot(page, "#player", "#predictionsSection"),
-            screenshot(page, "#gatesSection", "#gatesSection"),
-        ]
+        shots = (page.part("#player", "#predictionsSection"), page.part("#gatesSection"))
+        parts = [Image.open(io.BytesIO(shot)).convert("RGB") for shot in shots]
     browser.close()
     whole = Image.new("RGB", (1000, sum(part.height for part in parts)), "white")
     for i, part in enumerate(parts):
         whole.paste(part, (0, sum(above.height for above in parts[:i])))
     whole.quantize(256, method=Image.Quantize.FASTOCTREE).save(IMAGES / "watch.png", optimize=True)
-
-
-def screenshot(page: Opened, first: str, last: str) -> Image.Image:
-    """The page in its full width, from the top of one element to the bottom of another."""
-    top, bottom = page.evaluate(
-        f"[document.querySelector('{first}').getBoundingClientRect().top + scrollY,"
-        f" document.querySelector('{last}').getBoundingClientRect().bottom + scrollY]"
-    )
-    clip = {"x": 0, "y": top, "width": 1000, "height": bottom - top, "scale": 1}
-    shot = page.tab.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
-    return Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
 
 
 def main() -> None:

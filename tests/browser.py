@@ -116,6 +116,19 @@ class Opened:
         shot = self.tab.call("Page.captureScreenshot", captureBeyondViewport=False)
         path.write_bytes(base64.b64decode(shot["data"]))
 
+    def part(self, first: str, last: str | None = None) -> bytes:
+        """A screenshot (PNG) of the page in its full width, from the top of an element to its bottom or that of another."""
+        self.evaluate("scrollTo(0, 0)")
+        top, bottom = self.evaluate(
+            f"[document.querySelector({json.dumps(first)}).getBoundingClientRect().top,"
+            f" document.querySelector({json.dumps(last or first)}).getBoundingClientRect().bottom]"
+        )
+        clip = {"x": 0, "y": top, "width": self.evaluate("innerWidth"), "height": bottom - top}
+        shot = self.tab.call(
+            "Page.captureScreenshot", clip=clip | {"scale": 1}, captureBeyondViewport=True
+        )
+        return base64.b64decode(shot["data"])
+
 
 class _Tab:
     """Commands to one tab, and the events that came meanwhile."""

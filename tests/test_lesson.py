@@ -1,4 +1,4 @@
-"""The lesson: its notebook runs, and its pages show the same commands and figures."""
+"""The lesson and the twelve questions: their notebook and commands run, and their pages agree."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 import nnzoo
+from tests.zoo import load_script
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "docs" / "lesson.md", ROOT / "docs" / "zh" / "lesson.md"]
+QUESTIONS = ROOT / "docs" / "questions.md"
 SMALL = ["train.epochs=1", "data.train=300", "data.test=50", "eval.baselines=none"]
 
 
@@ -43,19 +45,38 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["size"].shape == (40,)
 
 
-def test_the_lesson_runs(nnzoo: Callable[..., Any]) -> None:
-    """Every command, with one epoch of 300 curves; runs that no later command reads are only tried."""
-    lines = [line for line in commands(PAGES[0]) if line != "nnzoo watch"]
-    read = {name for line in lines for name in re.findall(r"checkpoints/(\S+)", line)}
+def chosen(lines: list[str]) -> list[str]:
+    """Every command but the viewer's, and of those that read runs the first of each kind."""
+    kinds: set[tuple[str, int]] = set()
+    result = []
+    for line in lines:
+        kind = line.split()[1], line.count("checkpoints/")
+        if line != "nnzoo watch" and not (kind[1] and kind in kinds):
+            result.append(line)
+        kinds.add(kind)
+    return result
+
+
+@pytest.mark.parametrize("page", [PAGES[0], QUESTIONS], ids=lambda page: page.stem)
+def test_the_page_runs(page: Path, nnzoo: Callable[..., Any]) -> None:
+    """With one epoch of 300 curves; runs that no chosen command reads are only tried."""
+    lines = chosen(commands(page))
+    names = re.findall(r"checkpoints/(\S+)", "\n".join(commands(page)))
+    read = re.findall(r"checkpoints/(\S+)", "\n".join(lines))
+    made = set()
     for line in lines:
         words = shlex.split(line)[1:]
         if words[0] == "train":
             name = words[-1].removeprefix("name=")
+            made.add(name)
             sets = [value for value in SMALL if value.split("=")[0] not in line]
+            if "mnist1d" not in line:
+                sets = [value for value in sets if not value.startswith("data.")]
             words += [word for value in sets for word in ("-s", value)]
             words += ["-v", "0"] if name in read else ["--dry-run"]
         result = nnzoo(*words)
         assert result.code == 0, (line, result.err)
+    assert set(names) <= made
 
 
 def test_both_pages_have_the_same_commands_figures_and_numbers() -> None:
@@ -63,3 +84,17 @@ def test_both_pages_have_the_same_commands_figures_and_numbers() -> None:
     assert commands(PAGES[0]) == commands(PAGES[1])
     for pattern in (r"images/lesson/(\S+)\.png", r"(0\.\d{2,})"):
         assert re.findall(pattern, english) == re.findall(pattern, chinese), pattern
+
+
+def test_each_of_the_twelve_questions_has_a_command_and_a_figure_that_the_script_makes() -> None:
+    page = QUESTIONS.read_text(encoding="utf-8")
+    _, *questions = re.split(r"^## ", page, flags=re.M)
+    assert [int(question.split(".")[0]) for question in questions] == list(range(1, 13))
+    figures = load_script("question_figures")
+    shown = [re.findall(r"images/questions/(\S+)\.png", question) for question in questions]
+    assert sorted(name for names in shown for name in names) == sorted(
+        figures.REPORT | figures.WATCH
+    )
+    for question, names in zip(questions, shown, strict=True):
+        assert question.split("\n")[0].endswith("?")
+        assert "```sh\nnnzoo " in question and len(names) == 1
