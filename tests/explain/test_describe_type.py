@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nnzoo.explain.describe_type import describe_type_zh
 from nnzoo.explain.key_page import key_page
 
 
@@ -23,3 +24,7 @@ from nnzoo.explain.key_page import key_page
 def test_a_type_in_chinese(key: str, text: str) -> None:
     rows = key_page(key, "zh").parts[1][1]
     assert any(row.term == "类型" and text in row.text for row in rows), rows
+
+
+def test_a_single_character() -> None:
+    assert describe_type_zh({"type": "string", "maxLength": 1}, {}) == "一个字符"

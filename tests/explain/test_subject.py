@@ -32,3 +32,15 @@ def test_configs_and_runs_are_told_apart_by_their_files() -> None:
 def test_an_unknown_word_is_an_error() -> None:
     with pytest.raises(UsageError, match="no code, key, config or run 'W99'"):
         find_subject("W99")
+
+
+def test_configs_runs_and_words_for_several_keys() -> None:
+    Path("run").mkdir()
+    Path("run/config.yaml").write_text("")
+    assert find_subject("run") == Subject("run", "run")
+    assert find_subject("cnn") == Subject("config", "cnn")
+    Path("configs").mkdir()
+    Path("configs/own.yaml").write_text("")
+    assert find_subject("own") == Subject("config", "own")
+    with pytest.raises(UsageError, match=r"a key in several places: .*; give one of them"):
+        find_subject("channels")
