@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -307,3 +309,36 @@ def test_a_hostile_run_folder_is_shown_as_text(
         assert page.evaluate("document.querySelectorAll('script').length") == 2
         assert page.complaints == [] and reports == []
     assert sorted((str(p), p.lstat().st_mtime_ns) for p in tmp_path.rglob("*")) == before
+
+
+def test_another_page_gets_nothing_even_with_the_token(
+    browser: Browser, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of another port of this machine: it knows the address, and only the browser says whose request it is."""
+    responses: list[tuple[str, int]] = []
+    send = BaseHTTPRequestHandler.send_response
+
+    def send_response(self: Any, code: int, message: str | None = None) -> None:
+        responses.append((self.path, int(code)))
+        send(self, code, message)
+
+    monkeypatch.setattr(BaseHTTPRequestHandler, "send_response", send_response)
+    with (
+        serving(run_folder) as (server, _),
+        WatchServer(b"<p>another page", "default-src *", {}) as other,
+    ):
+        thread = threading.Thread(target=other.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        with browser.open(other.url) as page:
+            ask = f"fetch('{server.url}runs', MODE).then((r) => r.text(), () => 'refused')"
+            assert page.evaluate(ask.replace("MODE", "{}")) == "refused"
+            assert page.evaluate(ask.replace("MODE", "{mode: 'no-cors'}")) == "refused"
+            page.evaluate(
+                "new Promise((done) => { const frame = document.createElement('iframe');"
+                f" frame.onload = done; frame.src = '{server.url}'; document.body.append(frame); }})"
+            )
+        other.shutdown()
+        thread.join()
+    path = f"/{server.token}/"
+    asked = [response for response in responses if response[0].startswith(path)]
+    assert asked == [(f"{path}runs", 403), (f"{path}runs", 403), (path, 403)]
