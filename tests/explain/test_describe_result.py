@@ -65,7 +65,7 @@ def test_language_models_are_compared_by_their_loss() -> None:
     assert "loss 1 on 9 tokens" in text
 
 
-def test_coverage_that_is_missed_is_told_apart() -> None:
+def test_coverage_that_is_missed_is_distinguished() -> None:
     result = {"n": 9, "loss": 0.1, "accuracy": 1.0, "accuracy_ci95": [0.7, 1.0]}
     kept = {"asked": 0.9, "reached": 0.91}
     assert "hold it for 91.0 %" in described(result | {"coverage": kept})[0]

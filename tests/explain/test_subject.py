@@ -14,7 +14,7 @@ def test_a_code_is_found_in_lower_case_too() -> None:
     assert find_subject("w03") == Subject("code", "W03")
 
 
-def test_configs_and_runs_are_told_apart_by_their_files() -> None:
+def test_configs_and_runs_are_distinguished_by_their_files() -> None:
     for folder, name in (
         ("configs", "mine.yaml"),
         ("run", "config.yaml"),
