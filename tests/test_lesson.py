@@ -42,7 +42,8 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(names["table"].columns) == ["in order", "shuffled"]
     assert sorted(names["table"].index) == ["cnn", "gru", "logistic", "lstm", "mlp", "rnn"]
     assert names["kernels"].shape == (32, 1, 5)
-    assert names["size"].shape == (40,)
+    assert names["hidden"].shape == (1, 40, 64)
+    assert list(names["norms"]) == ["rnn", "lstm", "gru"]
 
 
 def chosen(lines: list[str]) -> list[str]:

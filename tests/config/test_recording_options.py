@@ -38,6 +38,9 @@ def test_a_path_is_enough() -> None:
         ),
         ({"name": "ucr", "problem": "../GunPoint"}, "data.problem"),
         ({"name": "ucr", "problem": "GunPoint", "split": {"test": 0.1}}, "data.split.test"),
+        ({"name": "mnist1d", "train": 0}, "data.train"),
+        ({"name": "mnist1d", "seed": 2**32}, "data.seed"),
+        ({"name": "mnist1d", "split": {"test": 0.1}}, "data.split.test"),
     ],
 )
 def test_what_is_refused(data: dict[str, Any], path: str) -> None:
