@@ -1,9 +1,9 @@
-"""Cost of watching: the rate of training alone, with a client that polls `nnzoo watch` as its page does, and with the
-page open in headless Chromium, by turns.
+"""Cost of watching: the rate of training with and without `nnzoo watch`, in turns of half a second of one run.
 
-`python benchmarks/watching.py`: runs of the five bundled networks of digits, each some seconds long; samples per second
-of elapsed time, and per second that the training process had a processor, which other programs on the machine hardly
-change. A round's runs are compared with its run alone; the figures are medians.
+`python benchmarks/watching.py`: the five bundled networks of digits, watched by a client that polls as the page does, and
+by the page in headless Chromium. Viewer and client are stopped (SIGSTOP) in every other turn, so that other programs on the
+machine weigh on both alike. Samples per second of elapsed time, and per second that the training process had a processor;
+the differences are medians over pairs of turns. The turns begin when the viewer has drawn its first frame.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -31,20 +32,20 @@ from nnzoo.console import Output
 from nnzoo.device import choose_device
 from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
+from nnzoo.training.trainer import StepEnd
 
 CONFIGS = ["mlp", "cnn", "rnn", "lstm", "gru"]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-MODES = ["alone", "polled", *(["Chromium"] if CHROMIUM else [])]
+MODES = ["polled", *(["Chromium"] if CHROMIUM else [])]
+TURN = 0.5  # seconds
 
 
-class Cost(NamedTuple):
-    """One run: samples per second of elapsed and of processor time; seconds of processor time of the viewer, and of
-    training."""
+class Turn(NamedTuple):
+    """A part of a run: samples, seconds of elapsed and of processor time."""
 
-    rate: float
-    cpu_rate: float
-    viewer: float
+    samples: int
     seconds: float
+    processor: float
 
 
 def poll(address: str) -> None:
@@ -75,15 +76,10 @@ def poll(address: str) -> None:
         time.sleep(1.0 if epochs >= len(recorded) else 0.03)
 
 
-@contextmanager
-def watched(folder: Path, mode: str) -> Iterator[list[float]]:
-    """Watch a run in one of MODES; the list is then the processor time of the viewer."""
-    used = [0.0]
-    if mode == "alone":
-        yield used
-        return
-    with ViewerProcess(Output.open(0, False)) as viewer, tempfile.TemporaryDirectory() as profile:
-        viewer.start(folder)
+class Watcher:
+    """The viewer of a run with a client, both of which can be stopped for a while."""
+
+    def __init__(self, viewer: ViewerProcess, mode: str, profile: str) -> None:
         assert viewer.process is not None
         while not viewer.address:
             time.sleep(0.01)
@@ -91,69 +87,99 @@ def watched(folder: Path, mode: str) -> Iterator[list[float]]:
         if mode == "Chromium":
             flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
             words = [str(CHROMIUM), *flags, f"--user-data-dir={profile}", viewer.address]
-        client = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.viewer = viewer.process.pid
+        self.client = subprocess.Popen(
+            words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.viewer, number)
+        os.killpg(self.client.pid, number)
+
+    @property
+    def has_drawn(self) -> bool:
+        """Whether the viewer has loaded PyTorch, and with it drawn a frame (Linux)."""
+        return "libtorch_cpu" in Path(f"/proc/{self.viewer}/maps").read_text()
+
+    @property
+    def seconds(self) -> float:
+        """Processor time of the viewer until now (Linux)."""
+        fields = Path(f"/proc/{self.viewer}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def watcher(folder: Path, mode: str) -> Iterator[Watcher]:
+    with ViewerProcess(Output.open(0, False)) as viewer, tempfile.TemporaryDirectory() as profile:
+        viewer.start(folder)
+        started = Watcher(viewer, mode, profile)
         try:
-            yield used
+            yield started
         finally:
-            used[0] = processor_seconds(viewer.process.pid)
-            client.terminate()
-            client.wait()
+            started.send(signal.SIGCONT)
+            os.killpg(started.client.pid, signal.SIGKILL)
+            started.client.wait()
 
 
-def processor_seconds(pid: int) -> float:
-    """Seconds of processor time that a process has used (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def measure(name: str, epochs: int | None, mode: str) -> tuple[Cost, int]:
-    """Train one whole run; returns its cost, and how many epochs it had."""
+def measure(name: str, mode: str, times: int) -> tuple[list[Turn], list[Turn], float]:
+    """Train so many times the config's epochs; returns the turns with and without the watcher, and its processor time
+    per second of these."""
     config = load_config(name, ["train.threads=1"])
-    if epochs is not None:
-        config = replace(config, train=config.train.model_copy(update={"epochs": epochs}))
+    train_options = config.train.model_copy(update={"epochs": times * config.train.epochs})
+    config = replace(config, train=train_options)
+    turns: dict[bool, list[Turn]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
         run = open_run(config, RunOptions(Path(folder), choose_device("cpu")))
-        with watched(run.folder.path, mode) as used:
-            start, cpu_start = time.perf_counter(), time.process_time()
-            for _ in train(run):
-                pass
-            seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+        with watcher(run.folder.path, mode) as by:
+            is_watched, samples, used = True, 0, 0.0
+            start, cpu = 0.0, 0.0
+            for event in train(run):
+                now = time.perf_counter()
+                if not start:
+                    if not by.has_drawn:
+                        continue
+                    start, cpu, used = now, time.process_time(), by.seconds
+                if isinstance(event, StepEnd):
+                    samples += run.trainer.step_sizes[event.step_in_epoch - 1]
+                if now - start < TURN:
+                    continue
+                turns[is_watched].append(Turn(samples, now - start, time.process_time() - cpu))
+                is_watched = not is_watched
+                by.send(signal.SIGCONT if is_watched else signal.SIGSTOP)
+                start, cpu, samples = time.perf_counter(), time.process_time(), 0
+            used = by.seconds - used
+            assert start, f"{name} was trained before the first frame was there; more --times"
         run.lock.release()
-        done = run.trainer.state.epoch
-        samples = done * run.trainer.num_samples
-    return Cost(samples / seconds, samples / cpu, used[0], cpu), done
+    return turns[True], turns[False], used / sum(turn.seconds for turn in turns[True])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of a run")
+    parser.add_argument("--times", type=int, default=20, help="the epochs of the configs")
     parser.add_argument("--poll", metavar="ADDRESS", help=argparse.SUPPRESS)
     parser.add_argument("configs", nargs="*", default=CONFIGS)
     options = parser.parse_args()
     if options.poll:
         poll(options.poll)
     print(
-        f"{'config':<8} {'mode':<9} {'samples/s':>10} {'':>9} {'per processor second':>21} {'':>9} {'viewer':>8}"
+        f"{'config':<8} {'watched':<9} {'samples/s':>10} {'watching':>10} {'per processor second':>21} {'watching':>10} "
+        f"{'viewer':>8}"
     )
     for name in options.configs:
-        warm, epochs = measure(name, None, "alone")  # the first warms up
-        epochs = max(1, round(epochs * options.seconds / warm.seconds))
-        rounds = [
-            {mode: measure(name, epochs, mode)[0] for mode in MODES} for _ in range(options.rounds)
-        ]
         for mode in MODES:
-            costs = [costs[mode] for costs in rounds]
-            rate, cpu_rate, viewer, _ = (
-                statistics.median(values) for values in zip(*costs, strict=True)
-            )
-            changes = [
-                100 * statistics.median(r[mode][i] / r["alone"][i] - 1 for r in rounds)
-                for i in (0, 1)
-            ]
+            watched, alone, used = measure(name, mode, options.times)
+            values = []
+            for field in ("seconds", "processor"):
+                rates = [
+                    [t.samples / getattr(t, field) for t in turns] for turns in (watched, alone)
+                ]
+                values += [
+                    statistics.median(rates[1]),
+                    100 * (statistics.median(a / b for a, b in zip(*rates, strict=False)) - 1),
+                ]
             print(
-                f"{name:<8} {mode:<9} {rate:>10,.0f} {changes[0]:>+7.2f} % {cpu_rate:>21,.0f} {changes[1]:>+7.2f} % "
-                f"{viewer:>6.1f} s",
+                f"{name:<8} {mode:<9} {values[0]:>10,.0f} {values[1]:>+8.2f} % {values[2]:>21,.0f} {values[3]:>+8.2f} % "
+                f"{100 * used:>6.1f} %",
                 flush=True,
             )
 
