@@ -7,9 +7,10 @@ training continues.
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nnzoo import file_io
 from nnzoo.config.formatting import to_json
@@ -34,10 +35,9 @@ class _Budget:
     """Decides whether recording another epoch's weights costs little beside the training. epochs: to be trained."""
 
     epochs: int
-    cost: float
-    """Seconds of a record."""
-    spent: float = 0.0
-    records: int = 0
+    first_cost: float
+    """Seconds of a record, before one was timed."""
+    times: list[float] = field(default_factory=list)
     trained: float = 0.0
     done: int = 0
 
@@ -50,13 +50,12 @@ class _Budget:
         most; the last epoch is always recorded."""
         expected = self.trained / self.done * max(self.epochs, self.done)
         limit = MAX_COST * (0.8 * self.trained + 0.1 * expected)
-        # The second one is that of the last epoch.
-        return is_last or self.spent + 2 * self.cost <= limit
+        # The median, since one record may have waited for a busy processor. The last of them is that of the last epoch.
+        cost = statistics.median(self.times) if self.times else self.first_cost
+        return is_last or (len(self.times) + 2) * cost <= limit
 
     def add_record(self, seconds: float) -> None:
-        self.spent += seconds
-        self.records += 1
-        self.cost = self.spent / self.records
+        self.times.append(seconds)
 
 
 class Recorder:
