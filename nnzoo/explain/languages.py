@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 def default_language(environ: Mapping[str, str] = os.environ) -> Language:

@@ -9,9 +9,11 @@ from typing import Literal
 from nnzoo.config.hints import did_you_mean, nearest
 from nnzoo.config.load import bundled_configs
 from nnzoo.errors import UsageError
-from nnzoo.explain.codes import CODE, all_codes
+from nnzoo.explain.codes import CODE, Code, all_codes
 from nnzoo.explain.keys import all_keys, find_keys
+from nnzoo.explain.languages import LANGUAGES
 from nnzoo.file_io import SUMMARY
+from nnzoo.text import list_some
 
 Kind = Literal["code", "key", "config", "run"]
 
@@ -47,7 +49,21 @@ def find_subject(argument: str) -> Subject:
             f"'{argument}' is a key in several places: {', '.join(keys)}; give one of them",
             code="E03",
         )
+    named = _codes_named(argument)
+    if len(named) == 1:
+        return Subject("code", named[0].id)
+    if named:
+        listed = list_some([f"{code.id} {code.name}" for code in named], 6)
+        raise UsageError(f"'{argument}' is in the names of several codes: {listed}", code="E03")
     raise UsageError(f"no code, key, config or run '{argument}'; {_hint(argument)}", code="E03")
+
+
+def _codes_named(words: str) -> list[Code]:
+    """The codes whose name, in either language, is these words, else contains them."""
+    words = words.casefold()
+    codes = [code for language in LANGUAGES for code in all_codes(language).values()]
+    exact = [code for code in codes if code.name.casefold() == words]
+    return exact or [code for code in codes if len(words) > 1 and words in code.name.casefold()]
 
 
 def _hint(argument: str) -> str:

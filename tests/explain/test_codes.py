@@ -13,14 +13,13 @@ import nnzoo
 from nnzoo import errors
 from nnzoo.explain.code_page import FIGURES, code_page, codes_page, constants, fill, placeholders
 from nnzoo.explain.codes import CODE, PARTS, all_codes
-from nnzoo.explain.languages import Language
+from nnzoo.explain.languages import LANGUAGES, Language
 
 PACKAGE = Path(nnzoo.__file__).parent
 TREES = {
     path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text())
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
 # Classes with a code for all of their errors; the others need one at each site.
 GENERAL = {"NnzooError", "UsageError", "DataError", "CheckpointError", "ConfigError", "ConfigIssue"}
 

@@ -29,6 +29,13 @@ def test_configs_and_runs_are_distinguished_by_their_files() -> None:
         assert find_subject(name) == Subject("run", name)
 
 
+def test_a_code_is_found_by_its_name_or_a_part_of_it() -> None:
+    assert find_subject("Vanishing gradient") == find_subject("梯度消失") == Subject("code", "W03")
+    assert find_subject("fitting") == Subject("code", "W10")
+    with pytest.raises(UsageError, match="several codes: W03 vanishing gradient, W04"):
+        find_subject("vanishing")
+
+
 def test_an_unknown_word_is_an_error() -> None:
     with pytest.raises(UsageError, match="no code, key, config or run 'W99'"):
         find_subject("W99")
