@@ -236,7 +236,11 @@ class RunState:
         known = [value for value in seconds if value]
         if progress is None or progress["steps"] <= 0:
             return statistics.median(known) * (epochs - epoch) if known else None
-        left = max(0, progress["steps"] - progress["step"])
+        # The row of an epoch may be newer than progress.json.
+        done = max(
+            progress["step"], self.metrics.rows[-1].get("step") or 0 if self.metrics.rows else 0
+        )
+        left = max(0, progress["steps"] - done)
         if known:
             per_step = statistics.median(known) / max(1, progress["steps_per_epoch"])
             return float(per_step * left)

@@ -12,9 +12,12 @@ import urllib.request
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from nnzoo.cli.watch import _end_with_stdin
 from nnzoo.watch.serve import Loader, give_way
 from nnzoo.watch.server import WatchServer
 from tests.conftest import Result
@@ -58,7 +61,7 @@ def test_the_browser_gets_an_address_that_works_once(
     assert result.code == 0 and result.out.startswith("http://127.0.0.1:")
     assert result.err == "note: no browser was found; open the address above\ntraceback\n"
     monkeypatch.setattr(webbrowser, "open", lambda address: True)
-    monkeypatch.setattr(WatchServer, "serve_forever", lambda server: None)
+    monkeypatch.setattr(WatchServer, "serve_forever", lambda server: server.report("traceback\n"))
     result = nnzoo("watch", own_folder, "--open")
     assert (result.code, result.err) == (0, "")
 
@@ -109,6 +112,9 @@ def test_it_ends_where_the_process_that_started_it_does(
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     assert nnzoo("watch", own_folder, "--until-stdin-closes").code == 0
     assert "--until-stdin-closes" not in nnzoo("watch", "--help").out
+    stopped: list[bool] = []
+    _end_with_stdin(cast(Any, SimpleNamespace(shutdown=lambda: stopped.append(True))))
+    assert stopped == [True]
 
 
 def test_torch_is_loaded_by_a_thread_that_waits_for_it() -> None:

@@ -150,7 +150,9 @@ def test_a_run_that_trains_has_progress_and_a_time_left(state: RunState) -> None
         state_now = state.snapshot()
         assert state_now["progress"]["step_in_epoch"] == 8
         assert state_now["left"] == pytest.approx(92 * 0.5)
-        add(state, 1, 2, 3, seconds=20.0)
+        add(state, 1, seconds=20.0, step=10)
+        assert state.snapshot()["left"] == pytest.approx(90 * 2.0)
+        add(state, 2, 3, seconds=20.0)
         assert state.snapshot()["left"] == pytest.approx(92 * 2.0)
         RunDir(state.path).progress.unlink()
         assert state.snapshot()["left"] == pytest.approx(7 * 20.0)
