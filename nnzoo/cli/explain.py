@@ -55,7 +55,7 @@ def explain(
         from nnzoo.explain.walk import render
 
         walk = _walk(named, set_ or [], device)
-        _write(walk.figures if json_ else render(walk, language, _width()))
+        _write(walk.figures if json_ else _with_bold_headings(render(walk, language, _width())))
         return
     page = _page(named, language)
     _write(page.figures if json_ else render_page(page, _width(), _is_colored()))
@@ -79,6 +79,13 @@ def _write(content: list[str] | dict[str, Any]) -> None:
 
     text = to_json(content) if isinstance(content, dict) else "\n".join(content)
     sys.stdout.write(f"{text}\n")
+
+
+def _with_bold_headings(lines: list[str]) -> list[str]:
+    """The lines of a walk-through, on a terminal with its headings, which are not indented, in bold."""
+    if not _is_colored():
+        return lines
+    return [f"\x1b[1m{line}\x1b[0m" if line.strip() == line != "" else line for line in lines]
 
 
 def _width() -> int:

@@ -141,9 +141,12 @@ def test_commands_repeat_what_the_user_gave() -> None:
     assert "nnzoo train 'my table.yaml' -s optim.lr=0.1" in text(walk)
 
 
-def test_the_command(nnzoo: Any, small_config: None) -> None:
+def test_the_command(nnzoo: Any, small_config: None, monkeypatch: pytest.MonkeyPatch) -> None:
     done = nnzoo("explain", "cnn", "-s", "model.channels=[4]", "--lang", "zh")
     assert done.code == 0 and "感受野" in done.out and "model.channels=[4]" in done.out
     done = nnzoo("explain", "cnn", "-s", "model.channels=[4]", "--json")
     assert done.json["layers"][0]["parameters"] == 3 * 3 * 1 * 4 + 4
     assert nnzoo("explain", "cnn", "-s", "model.channels=0").code == 2
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    lines = nnzoo("explain", "cnn", "-s", "model.channels=[4]").out.splitlines()
+    assert lines[0] == "\x1b[1mData\x1b[0m" and "\x1b" not in lines[1]
