@@ -10,8 +10,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
@@ -45,16 +48,27 @@ def start_server() -> None:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def run(words: list[str], environment: dict[str, str], folder: str, streams: list[str]) -> None:
-    """Become the command: `words` follow the name of Python, `streams` are files for stdout and stderr."""
+def nothing() -> None:
+    """Prepare nothing."""
+
+
+def run(
+    words: list[str],
+    environment: dict[str, str],
+    folder: str,
+    streams: list[str],
+    prepare: Callable[[], Any],
+) -> None:
+    """Become the command: `words` follow the name of Python, `streams` are files for stdin, stdout and stderr."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    for descriptor, path in enumerate([os.devnull, *streams]):
-        opened = os.open(path, os.O_WRONLY if descriptor else os.O_RDONLY)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    prepare()
+    for descriptor, path in enumerate(streams):
+        opened = os.open(path, os.O_RDWR)
         os.dup2(opened, descriptor)
         os.close(opened)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
@@ -64,18 +78,26 @@ def run(words: list[str], environment: dict[str, str], folder: str, streams: lis
 
 
 class Fork:
-    """A started command, as subprocess.Popen has it with the text of both streams."""
+    """A started command, as subprocess.Popen has it with the text of both streams; prepare: a function of a module,
+    called before the command."""
 
-    def __init__(self, words: list[str], environment: dict[str, str], folder: Path | str = "."):
+    def __init__(
+        self,
+        words: list[str],
+        environment: dict[str, str],
+        folder: Path | str = ".",
+        prepare: Callable[[], Any] = nothing,
+    ):
         assert environment["OMP_NUM_THREADS"] == "1", "as the server has it"
         start_server()
         self.folder = tempfile.TemporaryDirectory()
-        self.streams = [Path(self.folder.name, name) for name in ("out", "err")]
-        for stream in self.streams:
+        self.out, self.err = (Path(self.folder.name, name) for name in ("out", "err"))
+        for stream in (self.out, self.err):
             stream.touch()
+        streams = [os.devnull, str(self.out), str(self.err)]
         self.process = SERVER.Process(
             target=run,
-            args=(words, environment, str(Path(folder).resolve()), [str(s) for s in self.streams]),
+            args=(words, environment, str(Path(folder).resolve()), streams, prepare),
             daemon=True,  # a test that fails leaves none
         )
         self.process.start()
@@ -91,12 +113,19 @@ class Fork:
     def kill(self) -> None:
         self.process.kill()
 
+    def wait_for(self, text: str, timeout: float = 120) -> None:
+        """Wait until the command has written this on stderr."""
+        deadline = time.monotonic() + timeout
+        while text not in (written := self.err.read_text()):
+            assert self.process.is_alive() and time.monotonic() < deadline, written
+            time.sleep(0.02)
+
     def communicate(self, timeout: float) -> tuple[str, str]:
         """The text of both streams, when the command has ended."""
         self.process.join(timeout)
         if self.process.is_alive():
             self.process.kill()
             raise subprocess.TimeoutExpired("a fork", timeout)
-        out, err = (stream.read_text() for stream in self.streams)
+        out, err = self.out.read_text(), self.err.read_text()
         self.folder.cleanup()
         return out, err

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -226,7 +227,7 @@ def test_what_is_wrong_is_reported_once_and_ends_all_processes() -> None:
     (first, _, quiet), (second, _, err) = ends(started)
     assert (first, second) == (2, 2)
     assert quiet == ""
-    assert err.startswith("rank 1 on ")
+    assert re.match(r"error E\d+: rank 1 on ", err)
     assert "another configuration than in rank 0: model.dropout" in err
 
     # Its data are others: the same path, in another place.
@@ -242,7 +243,7 @@ def test_what_is_wrong_is_reported_once_and_ends_all_processes() -> None:
     assert (first, second) == (3, 3)
     assert quiet == ""
     assert (
-        err.startswith("rank 1 on ")
+        re.match(r"error E\d+: rank 1 on ", err)
         and "these data differ from those on the machine with the run folder" in err
     )
 

@@ -18,6 +18,7 @@ import pytest
 
 from nnzoo.runs import checkpoint
 from nnzoo.training.train_step import TrainerStack
+from tests.forks import Fork
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -41,13 +42,13 @@ TRAIN = [
 SWEEP = ["sweep", "--config", "s.yaml"]
 
 
-def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "nnzoo", *words],
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        **options,
-    )
+def start(words: list[str], **options: Any) -> Fork:
+    return Fork(["-m", "nnzoo", *words], os.environ | {"OMP_NUM_THREADS": "1"}, **options)
+
+
+def ignore_hangup() -> None:
+    """As nohup does."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def wait_for(process: subprocess.Popen[str], beginning: str) -> list[str]:
@@ -62,15 +63,14 @@ def wait_for(process: subprocess.Popen[str], beginning: str) -> list[str]:
 
 @pytest.mark.parametrize("extra", [[], ["--seeds", "2"]], ids=["a run", "a group"])
 def test_a_hangup_saves_and_ends_with_129(extra: list[str]) -> None:
-    with start([*TRAIN, *extra, "--verbose", "2"], stderr=subprocess.PIPE) as process:
-        wait_for(process, "epoch   2/400")
-        # The kernel and the shell may both send it.
-        process.send_signal(signal.SIGHUP)
-        process.send_signal(signal.SIGHUP)
-        assert process.stderr is not None
-        rest = process.stderr.read()
-        assert process.wait(60) == 129
-    assert "SIGHUP (the terminal was closed): saved" in rest
+    process = start([*TRAIN, *extra, "--verbose", "2"])
+    process.wait_for("epoch   2/400")
+    # The kernel and the shell may both send it.
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(60)
+    assert process.returncode == 129
+    assert "SIGHUP (the terminal was closed): saved" in err
     folder = Path("checkpoints/cnn-seeds/seed-0" if extra else "checkpoints/cnn")
     assert checkpoint.load(folder / "last.pt")["trainer"]["position"]["epoch"] >= 1
 
@@ -87,12 +87,11 @@ def test_closing_the_terminal_itself_saves(verbose: str) -> None:
 
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    process = start(
-        [*TRAIN, "--verbose", verbose],
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        preexec_fn=become_foreground,
+    options: Any = {"stdin": child, "stdout": child, "stderr": child}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnzoo", *TRAIN, "--verbose", verbose],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        **options | {"preexec_fn": become_foreground},
     )
     os.close(child)
     seen = b""
@@ -105,17 +104,13 @@ def test_closing_the_terminal_itself_saves(verbose: str) -> None:
 
 
 def test_a_run_under_nohup_goes_on() -> None:
-    def ignore() -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    words = [*TRAIN, "--verbose", "2"]
-    with start(words, stderr=subprocess.PIPE, preexec_fn=ignore) as process:
-        wait_for(process, "epoch   2/400")
-        process.send_signal(signal.SIGHUP)
-        wait_for(process, "epoch  12/400")
-        process.send_signal(signal.SIGTERM)
-        process.communicate()
-        assert process.returncode == 143
+    process = start([*TRAIN, "--verbose", "2"], prepare=ignore_hangup)
+    process.wait_for("epoch   2/400")
+    process.send_signal(signal.SIGHUP)
+    process.wait_for("epoch  12/400")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(60)
+    assert process.returncode == 143
 
 
 def test_a_hangup_does_not_count_as_the_first_of_two_signals() -> None:
@@ -150,14 +145,14 @@ def test_a_hangup_saves_the_trial_of_a_sweep() -> None:
         "train: {epochs: 2000, precision: fp32, threads: 1, kernels: torch}\n"
         "sweep: {trials: 2, space: {optim.lr: [0.001, 0.002]}}\n"
     )
-    with start(SWEEP, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        first = Path("checkpoints/s/trials/0/metrics.jsonl")
-        while not first.exists() or first.read_text().count("\n") < 3:
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGHUP)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == 129
+    process = start(SWEEP)
+    first = Path("checkpoints/s/trials/0/metrics.jsonl")
+    while not first.exists() or first.read_text().count("\n") < 3:
+        assert process.returncode is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 129
     assert "SIGHUP (the terminal was closed): trial 0 is saved" in err
 
 
