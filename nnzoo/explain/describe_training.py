@@ -151,9 +151,10 @@ def describe_time(
     train = network.config.train
     rows = len(splits["train"])
     steps = len(batch_sizes(rows, train.batch_size * train.accumulate_grad_batches))
-    validation = 0.0
-    if "val" in splits:
-        validation = len(splits["val"]) * _seconds_per_row(network, splits["val"])
+    evaluated = [splits["val"]] if "val" in splits else []
+    # Statistics of batch norm that are taken anew read all training rows once more.
+    evaluated += [splits["train"]] if train.norm_statistics == "exact" else []
+    validation = sum(len(split) * _seconds_per_row(network, split) for split in evaluated)
     epoch = steps * step_seconds + validation
     seconds = train.epochs * epoch
     machine = {"machine": machine_name(), "threads": torch.get_num_threads()}
