@@ -1,6 +1,7 @@
 """Cost of layer diagnostics and of the record for `nnzoo watch`: the time inside them, against the rest of the training.
 
-`python benchmarks/health.py`: whole runs of bundled configs, seconds without start and loading.
+`python benchmarks/health.py`: whole runs of bundled configs, seconds without start and loading. On a busy machine
+`--processor-time` counts the time that the process really had a core.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from nnzoo.training.trainer import Trainer
 
 CONFIGS = ["mlp", "cnn", "rnn", "lstm", "gru", "lstm_sine", "mlp_mnist", "gru_mnist"]
 EPOCHS = {"lstm_sine": 40, "mlp_mnist": 4, "gru_mnist": 1}
+Clock = Callable[[], float]
 
 
 class Cost(NamedTuple):
@@ -41,16 +43,16 @@ class Cost(NamedTuple):
 
 
 @contextmanager
-def timed(owner: Any, name: str) -> Iterator[Callable[[], float]]:
+def timed(owner: Any, name: str, clock: Clock) -> Iterator[Callable[[], float]]:
     """Time the calls of a method; yields a function that returns their seconds."""
     real, seconds = getattr(owner, name), 0.0
 
     @wraps(real)
     def method(*arguments: Any) -> Any:
         nonlocal seconds
-        start = time.perf_counter()
+        start = clock()
         result = real(*arguments)
-        seconds += time.perf_counter() - start
+        seconds += clock() - start
         return result
 
     setattr(owner, name, method)
@@ -60,21 +62,21 @@ def timed(owner: Any, name: str) -> Iterator[Callable[[], float]]:
         setattr(owner, name, real)
 
 
-def measure(name: str) -> Cost:
+def measure(name: str, clock: Clock) -> Cost:
     """Train one whole run."""
     sets = [f"train.epochs={EPOCHS[name]}"] if name in EPOCHS else []
     with (
         tempfile.TemporaryDirectory() as folder,
-        timed(Trainer, "run_diagnostics") as diagnostics,
-        timed(Recorder, "record_epoch") as record,
-        timed(ProgressClock, "write") as progress,
+        timed(Trainer, "run_diagnostics", clock) as diagnostics,
+        timed(Recorder, "record_epoch", clock) as record,
+        timed(ProgressClock, "write", clock) as progress,
     ):
         run = open_run(load_config(name, sets), RunOptions(Path(folder), choose_device("cpu")))
-        start = time.perf_counter()
+        start = clock()
         for _ in train(run):
             pass
         inside = diagnostics(), record(), progress()
-        rest = time.perf_counter() - start - sum(inside)
+        rest = clock() - start - sum(inside)
         run.lock.release()
         stats = sum("gradient_norms" in row for row in run.folder.rows())
         history = History.open(run.folder)
@@ -86,8 +88,10 @@ def main() -> None:
     """A row a config: medians of the rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("configs", nargs="*", default=CONFIGS)
     options = parser.parse_args()
+    clock = time.thread_time if options.processor_time else time.perf_counter
     print(
         f"{'config':<12} {'training':>10} {'looks':>6} {'in looks':>10} {'health adds':>12} "
         f"{'kept':>5} {'history adds':>13} {'progress adds':>14}"
@@ -95,7 +99,7 @@ def main() -> None:
     for name in options.configs:
         if "mnist" in name and "NNZOO_DATA" not in os.environ:
             continue
-        rounds = [measure(name) for _ in range(options.rounds + 1)][1:]  # the first warms up
+        rounds = [measure(name, clock) for _ in range(options.rounds + 1)][1:]  # the first warms up
         rest, inside = (
             statistics.median(getattr(cost, field) for cost in rounds)
             for field in ("rest", "diagnostics")

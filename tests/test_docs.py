@@ -61,6 +61,10 @@ def test_the_example_of_plain_torch_modules_runs(nnzoo: Callable[..., Any]) -> N
     names: dict[str, Any] = {}
     exec(example, names)
     assert names["probabilities"].shape == (1, 10)
+    (example,) = re.findall(r"```python\n(from pathlib .*?)```", page, flags=re.S)
+    exec(example, names)
+    assert names["history"].epochs == [0, 1]
+    assert names["probabilities"].shape == (len(names["history"].samples.rows), 10)
 
 
 def test_the_page_about_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
