@@ -25,6 +25,8 @@ from nnzoo.text import shorten
 MAX_ROWS, MAX_KEYS, MAX_TEXT = 2_000, 80, 600
 MAX_WARNINGS = 100
 MAX_EPOCHS = 300_000
+# Bytes of a row that is still being written.
+MAX_LINE = 1 << 20
 # Seconds in which a run without a lock, as on a disk that has none, must have changed to count as training.
 FRESH = 10.0
 # Bytes before the end of what is read that are read again, to see whether it is still the same file.
@@ -74,6 +76,8 @@ class MetricsTail:
             self.update()
             return
         whole = data[overlap : data.rfind(b"\n") + 1]
+        if len(data) - overlap - len(whole) > MAX_LINE:
+            whole = data[overlap:]  # no row; read once, not again and again
         rows, bad = parse_rows(whole)
         self.bad += len(bad)
         self.rows += [clean_row(row) for row in rows][: MAX_EPOCHS - len(self.rows)]

@@ -107,6 +107,14 @@ def test_numbers_alone_are_passed_on(state: RunState) -> None:
     assert (state_now["rows"], state_now["bad"]) == ([expected], 2)
 
 
+def test_a_line_without_end_is_read_once(state: RunState, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = state.path / "metrics.jsonl"
+    metrics.write_bytes(b'{"epoch": 1}\n' + bytes(run_state.MAX_LINE + 1))
+    assert epochs(state.snapshot()) == [1]
+    monkeypatch.setattr(run_state, "read_plain", None)  # which would fail
+    assert state.snapshot()["total"] == 1
+
+
 def test_config_result_warnings_and_progress_are_read(state: RunState) -> None:
     folder = RunDir(state.path)
     folder.write_result(
