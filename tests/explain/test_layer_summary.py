@@ -51,11 +51,27 @@ CASES: list[tuple[Any, Any]] = [
     ("lstm", "sequences"),
     ("lstm_relu", "series"),
     ("gru", "image"),
-    ({"name": "cnn", "channels": [4, 6], "norm": "batch", "residual": True, "stride": 2, "pool": "none"}, "image"),
+    (
+        {
+            "name": "cnn",
+            "channels": [4, 6],
+            "norm": "batch",
+            "residual": True,
+            "stride": 2,
+            "pool": "none",
+        },
+        "image",
+    ),
     ({"name": "cnn", "channels": [4], "norm": "layer", "head": {"pooling": "average"}}, "series"),
-    ({"name": "mlp", "hidden": [5], "norm": "batch", "ensemble": 3, "input_scale": True}, "table_number"),
-    ({"name": "mlp", "hidden": [5], "numeric_embedding": {"size": 3}, "norm": "layer"}, "table_classes"),
-]  # fmt: skip
+    (
+        {"name": "mlp", "hidden": [5], "norm": "batch", "ensemble": 3, "input_scale": True},
+        "table_number",
+    ),
+    (
+        {"name": "mlp", "hidden": [5], "numeric_embedding": {"size": 3}, "norm": "layer"},
+        "table_classes",
+    ),
+]
 
 
 @pytest.mark.parametrize(("model", "data"), CASES)
@@ -116,9 +132,20 @@ def test_both_directions_count() -> None:
 
 FIELDS: list[tuple[Any, Any]] = [
     ({"name": "cnn", "channels": [2, 3], "kernel_size": [3, 2], "pool": ["none", "max"]}, "image"),
-    ({"name": "cnn", "channels": [2, 2], "stride": [2, 1], "residual": True, "pool": "none"}, "image"),
-    ({"name": "cnn", "channels": [2, 2, 2], "kernel_size": [5, 3, 3], "pool": ["max", "avg", "none"]}, "series"),
-]  # fmt: skip
+    (
+        {"name": "cnn", "channels": [2, 2], "stride": [2, 1], "residual": True, "pool": "none"},
+        "image",
+    ),
+    (
+        {
+            "name": "cnn",
+            "channels": [2, 2, 2],
+            "kernel_size": [5, 3, 3],
+            "pool": ["max", "avg", "none"],
+        },
+        "series",
+    ),
+]
 
 
 @pytest.mark.parametrize(("model", "data"), FIELDS)

@@ -14,10 +14,20 @@ from tests.zoo import config
     ("data", "shape", "classes", "rows"),
     [
         ({"name": "mnist"}, (1, 28, 28), 10, {"train": 54_000, "val": 6000, "test": 10_000}),
-        ({"name": "cifar100", "split": {"val": 500}}, (3, 32, 32), 100, {"train": 49_500, "val": 500, "test": 10_000}),
-        ({"name": "emnist", "subset": "letters"}, (1, 28, 28), 26, {"train": 112_320, "val": 12_480, "test": 20_800}),
+        (
+            {"name": "cifar100", "split": {"val": 500}},
+            (3, 32, 32),
+            100,
+            {"train": 49_500, "val": 500, "test": 10_000},
+        ),
+        (
+            {"name": "emnist", "subset": "letters"},
+            (1, 28, 28),
+            26,
+            {"train": 112_320, "val": 12_480, "test": 20_800},
+        ),
     ],
-)  # fmt: skip
+)
 def test_shapes_and_rows_are_known(
     data: dict[str, Any], shape: tuple[int, ...], classes: int, rows: dict[str, int]
 ) -> None:
