@@ -92,6 +92,7 @@ def test_a_trial_that_diverges_is_reported_and_the_sweep_continues(nnzoo: NNZOO)
         "config.yaml",
         "metrics.jsonl",
         "result.json",
+        "warnings.jsonl",
     }
 
 
