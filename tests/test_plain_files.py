@@ -17,6 +17,8 @@ from nnzoo.runs.train import save, train
 from nnzoo.training import autotune
 from nnzoo.training.trainer import EpochEnd
 
+pytestmark = pytest.mark.usefixtures("no_figure_layout")
+
 NNZOO = Callable[..., Any]
 TEXT = "data: digits\nmodel: {name: mlp, hidden: [4]}\ntrain: {epochs: EPOCHS, precision: fp32}\n"
 
