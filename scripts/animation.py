@@ -1,4 +1,4 @@
-"""Remake the moving picture of README: `python scripts/animation.py`.
+"""Remake the animated image of README: `python scripts/animation.py`.
 
 It trains an MLP on two spirals, and takes a screenshot of the page of `nnzoo watch` at each recorded epoch. Needs Chromium; takes a minute.
 """
@@ -24,7 +24,7 @@ from tests.watch.conftest import serving  # noqa: E402
 from tests.watch.test_page import READY, showing, wait  # noqa: E402
 
 ANIMATION = ROOT / "docs" / "images" / "watch.webp"
-# Of the page, and of the picture.
+# Width of the page and of the image, in pixels.
 WIDTH, SHOWN_WIDTH = 1280, 900
 # Milliseconds of a frame, and of the last one.
 FRAME, LAST_FRAME = 150, 2500
