@@ -44,11 +44,13 @@ def test_notes_on_the_data_stand_in_the_run_its_report_and_the_start_event(
 ) -> None:
     start = nnzoo("train", "t.yaml", "--json").lines[0]
     recorded = yaml.safe_load(Path("checkpoints/t/config.yaml").read_text())["environment"]
-    assert start["notes"][: len(recorded["data_notes"])] == recorded["data_notes"]
+    codes = start["note_codes"]
+    shown = [f"{code} {note}".strip() for code, note in zip(codes, start["notes"], strict=True)]
+    assert shown[: len(recorded["data_notes"])] == recorded["data_notes"]
     assert start["notes"][-1] == "no checkpoint in checkpoints/t: starting new"
     text = page(nnzoo)
     assert "<h3>What was read</h3>" in text
-    for note in (FILLED, EQUAL):
+    for note in (f"N06 {FILLED}", f"W40 {EQUAL}"):
         assert sum(item.startswith(note) for item in recorded["data_notes"]) == 1
         assert f"<li>{note}" in text
     assert nnzoo("train", "checkpoints/t/config.yaml", "--out", "again").code == 0
@@ -60,7 +62,7 @@ def test_a_group_starts_with_its_notes_and_each_member_keeps_them(
     lines = nnzoo("train", "t.yaml", "--seeds", "2", "--json").lines
     assert [line["event"] for line in lines].count("start") == 1 and lines[0]["event"] == "start"
     assert any(line.startswith(EQUAL) for line in lines[0]["notes"])
-    assert f"<li>{FILLED}" in page(nnzoo, "checkpoints/t-seeds/seed-1")
+    assert f"<li>N06 {FILLED}" in page(nnzoo, "checkpoints/t-seeds/seed-1")
 
 
 def test_a_run_that_recorded_none_is_read_again_and_a_strange_record_is_bounded(

@@ -13,7 +13,7 @@ def test_check_describes_the_recordings() -> None:
     ts("1,2,3:3,4,5:a", *ROWS)
     assert description(options) == [
         "5 recordings of 2 time steps, 2 channels",
-        "note: x.ts: the header says otherwise than the rows, which count: @equalLength true and the rows have 2 "
+        "note N21: x.ts: the header says otherwise than the rows, which count: @equalLength true and the rows have 2 "
         "to 3 time steps",
-        "note: 1 of 5 recordings cut to the first 2 time steps, 1 left out (data.max_length)",
+        "note N19: 1 of 5 recordings cut to the first 2 time steps, 1 left out (data.max_length)",
     ]
