@@ -97,13 +97,11 @@ os.kill(os.getpid(), signal.SIGKILL)
     ],
 )
 def test_a_viewer_that_fails_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], program: str, reason: str
+    capsys: pytest.CaptureFixture[str], program: str, reason: str
 ) -> None:
-    stands_in(monkeypatch, program)
-    with ViewerProcess(Output.open(2, False)) as viewer:
-        viewer.start(Path("runs"))
-        assert viewer._listener is not None
-        viewer._listener.join(30)
+    words = [sys.executable, "-c", program]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    ViewerProcess(Output.open(2, False))._listen(process)  # as the thread does
     line = f"nnzoo watch has ended ({reason}); training is not affected\n"
     assert capsys.readouterr().err.removeprefix(f"watch: {ADDRESS}\n") == line
 

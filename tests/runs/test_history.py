@@ -193,3 +193,25 @@ def test_a_model_that_changes_its_shape_is_not_recorded() -> None:
     with pytest.raises(CheckpointError, match=r"'1.bias' has changed its shape"):
         writer.append(1, run.network.model)
     assert history_of().epochs == [0]
+
+
+def test_a_disk_that_fails_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(config(train=ALL))
+    finish(run)
+    history = history_of()
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", fail)
+        with pytest.raises(CheckpointError, match="cannot read the weights of a history: Input"):
+            _ = history.epochs
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", fail)
+        with pytest.raises(CheckpointError, match="cannot write out/run/history: Input"):
+            HistoryWriter.start(run.folder, run.network, run.dataset)
+    # The file has gone since its headers were read.
+    monkeypatch.setattr(History, "_records", lambda self: {5: 10**9})
+    with pytest.raises(DamagedError, match="the weights of epoch 5 are damaged"):
+        history.state_dict(5)
