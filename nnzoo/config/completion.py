@@ -237,7 +237,8 @@ def files_below(
         base = Path(folder).expanduser() if folder else Path("/" if slash else ".")
         for entry in sorted(base.iterdir()):
             path = f"{folder}{slash}{entry.name}"
-            if not entry.name.startswith(name) or (entry.name.startswith(".") and not name):
+            is_hidden = entry.name.startswith(".") and not name
+            if is_hidden or not (entry.name.startswith(name) and entry.name.isprintable()):
                 continue
             if entry.is_dir():
                 paths.append(path if is_whole is not None and is_whole(entry) else f"{path}/")

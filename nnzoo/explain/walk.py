@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from nnzoo.errors import escape_controls
 from nnzoo.explain.codes import all_codes
 from nnzoo.explain.key_page import translate
 from nnzoo.explain.languages import Language
@@ -120,5 +121,5 @@ def render(walk: Walk, language: Language, width: int) -> list[str]:
             if statement.verdict is not None:
                 text = f"{formatter.statement(Statement(f'verdict.{statement.verdict}'))} {text}"
             margin = " " * INDENT * (statement.indent + 1)
-            lines += wrap(text, width, margin)
+            lines += wrap(escape_controls(text), width, margin)
     return lines[1:]

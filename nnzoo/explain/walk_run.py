@@ -9,6 +9,7 @@ import torch
 from nnzoo.errors import shell_word
 from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.observations import curve_observations
+from nnzoo.explain.codes import all_codes
 from nnzoo.explain.describe_result import describe_errors, describe_result
 from nnzoo.explain.describe_training import changed_options, duration
 from nnzoo.explain.walk import Section, Walk
@@ -18,7 +19,7 @@ from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.run_index import read_run
 from nnzoo.status import status
-from nnzoo.text import codes_of, format_metric
+from nnzoo.text import codes_of, format_metric, shorten
 
 
 def walk_run(path: Path, device: torch.device, sets: list[str] | None = None) -> Walk:
@@ -90,7 +91,8 @@ class _RunWalk:
         if run.seconds:
             section.add("run.time", seconds=duration(run.seconds), date=run.date)
         if isinstance(environment.get("started_from"), dict):
-            section.add("run.started_from", path=str(environment["started_from"].get("path", "")))
+            path = shorten(str(environment["started_from"].get("path", "")), 200)
+            section.add("run.started_from", path=path)
         for key, value, _, _ in changed_options(run.config):
             if key in ("optim.lr", "train.batch_size", "model.dropout"):
                 section.add("options.set", 1, key=key, value=str(value))
@@ -107,7 +109,9 @@ class _RunWalk:
         monitor = "val_loss" if monitor == "auto" else monitor
         best = next((row for row in epochs if row["epoch"] == run.best_epoch), epochs[-1])
         key = "went.all" if len(epochs) >= asked else "went.early"
-        section.add(key, epochs=len(epochs), asked=asked, steps=epochs[-1].get("step", 0))
+        steps = epochs[-1].get("step")
+        steps = steps if isinstance(steps, int) else 0
+        section.add(key, epochs=len(epochs), asked=asked, steps=steps)
         key = "went.best" if isinstance(best.get(monitor), float) else "went.last"
         value = format_metric(best.get(monitor))
         section.add(key, epoch=run.best_epoch, monitor=monitor, value=value)
@@ -133,10 +137,11 @@ class _RunWalk:
 
     def _add_findings(self, section: Section) -> None:
         """Add what was warned of in training, by code and epoch."""
+        known = list(all_codes("en"))  # the file may be anyone's
         for finding in self.run.folder.findings()[:10]:
             code, epoch = finding.get("code"), finding.get("epoch")
-            if isinstance(code, str) and isinstance(epoch, int):
-                layer = str(finding.get("layer") or "")
+            if code in known and isinstance(epoch, int):
+                layer = shorten(str(finding.get("layer") or ""))
                 section.add(
                     "went.finding" if layer else "went.finding_all", epoch=epoch, layer=layer
                 )

@@ -123,7 +123,7 @@ def test_a_config_that_cannot_be_read_offers_all_keys() -> None:
 
 
 def test_files_and_folders_continue_a_path() -> None:
-    for name in ("a/b/c.yaml", "a/b/d.csv", "e.yaml", ".hidden"):
+    for name in ("a/b/c.yaml", "a/b/d.csv", "e.yaml", ".hidden", "line\nend.yaml"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("")
     assert files_below("", (".yaml",)) == ["a/", "cache/", "e.yaml"]

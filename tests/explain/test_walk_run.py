@@ -157,10 +157,14 @@ def test_warnings_of_training_and_their_layers_are_listed(trained: Path) -> None
         {"epoch": 1, "code": "W02", "kind": "dead", "layer": "features.1", "message": "…"},
         {"epoch": 2, "code": "W01", "kind": "exploding", "layer": "", "message": "…"},
         {"epoch": 3, "code": 5},
+        {"epoch": 4, "code": "W99", "layer": "x"},
+        {"epoch": 5, "code": ["W01"]},
+        {"epoch": 6, "code": "W03", "layer": "\x1b[31mred {0} \n" + "y" * 999},
     ]
     RunDir(folder).warnings.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     walk = walked(folder)
-    assert walk.figures["codes"][:2] == ["W02", "W01"]
+    assert walk.figures["codes"][:3] == ["W02", "W01", "W03"]
+    assert "\x1b" not in text(walk) and "y" * 99 not in text(walk)
     assert "Warned of in epoch 1, at features.1" in text(walk)
 
 
