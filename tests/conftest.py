@@ -47,7 +47,7 @@ def pytest_configure() -> None:
 
 # "error E12: …", "note N04: …", and lines that begin with the code of a note.
 _SHOWN_CODE = re.compile(
-    r"^(?:error (?=[WEN]\d\d: )|(note) (?=[WEN]\d\d: ))?([WEN]\d\d)(: | )", re.M
+    r"^(?:error (?=[WEN]\d\d[:,] )|(note) (?=[WEN]\d\d: ))?([WEN]\d\d(?:, E\d\d)*)(: | )", re.M
 )
 
 

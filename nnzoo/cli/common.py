@@ -168,7 +168,7 @@ def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except NnzooError as error:
             if debug:
                 raise
-            raise _exit_with(error.exit_code, str(error), error.code) from None
+            raise _exit_with(error.exit_code, str(error), _codes(error)) from None
         except KeyboardInterrupt:
             raise _exit_with(INTERRUPTED, "interrupted") from None
         except BrokenPipeError:
@@ -185,6 +185,13 @@ def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             raise _exit_with(*_unexpected(error)) from None
 
     return wrapped
+
+
+def _codes(error: NnzooError) -> str:
+    """The code of an error, or those of all issues of a configuration."""
+    if not isinstance(error, ConfigError):
+        return error.code
+    return ", ".join(dict.fromkeys(issue.code for issue in error.issues))
 
 
 def _cwd_exists() -> bool:

@@ -58,4 +58,6 @@ def test_errors_and_notes_are_shown_with_their_codes(nnzoo: NNZOO) -> None:
     assert result.codes == ["E15"] and result.shown.startswith("error E15: no config 'none.yaml'")
     result = nnzoo("check", "cnn", "-s", "model.chanels=[8]")
     assert result.codes == ["E11"] and "did you mean 'channels'?" in result.err
+    result = nnzoo("check", "cnn", "-s", "model.chanels=[8]", "-s", "model.dropout=2")
+    assert result.shown.startswith("error E13, E11: bundled cnn.yaml: 2 problems\n")
     assert DataError("x", code="E38").code in all_codes("en")
