@@ -22,10 +22,10 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 80,
-    "spine_lines": 15_000,
-    "modules": 315,
-    "lines": 60_000,
+    "spine_files": 81,
+    "spine_lines": 15_150,
+    "modules": 327,
+    "lines": 60_500,
     "fmt_skips": 0,
     "ignored_rules": 11,
 }
