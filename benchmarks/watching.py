@@ -49,7 +49,7 @@ class Turn(NamedTuple):
 
 
 def poll(address: str) -> None:
-    """Ask the viewer of a run as its page does: for news every second, until the frames of all recorded epochs are there."""
+    """Ask the viewer of a run as its page does beside a training: for news every second or later, until the frames of all recorded epochs are there."""
 
     def ask(name: str, **parameters: int) -> Any:
         query = "&".join(f"{key}={value}" for key, value in parameters.items())
@@ -60,6 +60,7 @@ def poll(address: str) -> None:
 
     rows, epochs, recorded, number = 0, 0, [0], 0
     for turn in itertools.count():
+        start = time.perf_counter()
         if turn % 4 == 0:
             number = ask("runs")["newest"]
         state = ask("state", run=number, start=rows)
@@ -73,7 +74,8 @@ def poll(address: str) -> None:
             epochs = recorded.index(frames["known"][-1]["epoch"]) + 1 if frames["known"] else epochs
             if is_new:
                 ask("frame", run=number, epoch=recorded[-1], row=0)
-        time.sleep(1.0 if epochs >= len(recorded) else 0.03)
+        pause = 50 * (time.perf_counter() - start)
+        time.sleep(min(max(pause, 1.0 if epochs >= len(recorded) else 0.2), 5.0))
 
 
 class Watcher:
@@ -167,11 +169,11 @@ def main() -> None:
     )
     for name in options.configs:
         for mode in MODES:
-            watched, alone, used = measure(name, mode, options.times)
+            watched, unwatched, used = measure(name, mode, options.times)
             values = []
             for field in ("seconds", "processor"):
                 rates = [
-                    [t.samples / getattr(t, field) for t in turns] for turns in (watched, alone)
+                    [t.samples / getattr(t, field) for t in turns] for turns in (watched, unwatched)
                 ]
                 values += [
                     statistics.median(rates[1]),

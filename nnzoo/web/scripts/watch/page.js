@@ -51,6 +51,7 @@ nnzoo.Page = class {
     clearTimeout(this.timer);
     if (document.hidden || this.isAsking) return;
     this.isAsking = true;
+    const start = performance.now();
     try {
       await this.update();
       this.failures = 0;
@@ -62,7 +63,8 @@ nnzoo.Page = class {
     this.at.lost.hidden = this.failures < 2;
     const isTraining = this.shown().some((run) => run.state?.state === "training");
     const isBehind = this.main?.records.size < this.main?.recorded.length && !this.main.error;
-    const wait = this.failures ? 4000 : isBehind ? 30 : isTraining ? 1000 : 3000;
+    const taken = performance.now() - start;
+    const wait = this.failures ? 4000 : isTraining ? nnzoo.pauseBeside(taken, isBehind) : isBehind ? 30 : 3000;
     this.timer = setTimeout(() => this.tick(), wait);
   }
 
@@ -77,7 +79,7 @@ nnzoo.Page = class {
     if (main) isNew = (await main.updateRecords()) || isNew;
     if (main !== this.main) return;
     this.drawStatus();
-    if (isNew || !this.isDrawn) this.draw();
+    if (isNew || !this.isDrawn) await this.draw();
   }
 
   async updateList() {
@@ -136,8 +138,8 @@ nnzoo.Page = class {
     this.at.runList.replaceChildren(...items);
   }
 
-  /** Draw everything but the frame's pictures, which come when they are there. */
-  draw() {
+  /** Draw everything, the frame's pictures when they are there. */
+  async draw() {
     const main = this.main;
     if (!main?.state) return;
     this.isDrawn = true;
@@ -151,7 +153,7 @@ nnzoo.Page = class {
     this.at.frames.hidden = !main.hasFrames;
     this.at.why.textContent = main.hasFrames ? main.damage : this.whyNoFrames();
     this.showEpoch();
-    this.drawFrame();
+    await this.drawFrame();
   }
 
   whyNoFrames() {
@@ -253,6 +255,15 @@ nnzoo.Page = class {
     if (turn === this.turn) this.play(false);
   }
 };
+
+/**
+ * Return the milliseconds until the next question beside a training, which would be slowed by many: fifty times what the
+ * last one took to be answered and drawn, within bounds.
+ * @param {number} taken
+ * @param {boolean} isBehind whether recorded epochs are still to be computed
+ * @returns {number}
+ */
+nnzoo.pauseBeside = (taken, isBehind) => Math.min(Math.max(50 * taken, isBehind ? 200 : 1000), 5000);
 
 /**
  * Say how far a run is.
