@@ -37,6 +37,6 @@ MAX_OUTPUT_STD = 2.0
 # Scaled inputs have a root mean square of about 1; weights are initialized for that.
 MIN_INPUT_RMS, MAX_INPUT_RMS = 0.1, 10.0
 # Rows (of a text, as many as have OVERFIT_TARGETS tokens), seconds and steps of over-fitting, and the fraction of the
-# first loss that counts as learned by heart. Fewer than ENOUGH_STEPS are too few to say that it cannot be.
+# first loss that counts as memorized. Fewer than ENOUGH_STEPS are too few to say that it cannot be.
 OVERFIT_ROWS, OVERFIT_TARGETS = 32, 512
 OVERFIT_SECONDS, OVERFIT_STEPS, ENOUGH_STEPS, LEARNED = 2.0, 2000, 200, 0.1

@@ -93,9 +93,16 @@ def _describe_targets(section: Section, spec: DataSpec, dataset: Dataset | None)
     means = y[:, :count].mean(0).tolist()
     stds = y[:, :count].std(0, correction=0).tolist()
     for i, name in enumerate(names[:SHOWN_LABELS]):
-        section.add("data.number", 1, name=shorten(name), mean=means[i], std=stds[i])
+        section.add(
+            "data.number", 1, name=shorten(name), mean=_rounded(means[i], stds[i]), std=stds[i]
+        )
     section.add("data.mean_loss")
     return {"targets": names, "horizon": spec.horizon, "target_std": stds}
+
+
+def _rounded(mean: float, std: float) -> float:
+    """A mean, without what is but the rounding of sums of floating-point numbers."""
+    return 0.0 if abs(mean) < 1e-9 * std else mean
 
 
 def _describe_classes(section: Section, spec: DataSpec, dataset: Dataset | None) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def _describe_schedule(section: Section, config: RunConfig, steps: int) -> dict[
     schedule, lr = config.optim.schedule, config.optim.lr
     values = schedule.model_dump() | {"lr": lr}
     values["percent"] = 100 * values.get("pct_start", 0.0)
+    values |= {f"lr_{key}": lr * values[key] for key in ("start", "final") if key in values}
     section.add(f"schedule.{schedule.name}", **values)
     total = steps * config.train.epochs
     if not total:

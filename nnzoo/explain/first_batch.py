@@ -105,7 +105,7 @@ def check_inputs(batch: FirstBatch) -> Check:
 
 
 def check_outputs(batch: FirstBatch) -> Check:
-    """Whether outputs differ between rows, and are small enough that no class or number is believed in yet."""
+    """Whether outputs differ between rows, and are small enough that the network is not confident of anything yet."""
     output = batch.output.double()
     std = float(output.std(correction=0))
     between = float(output.std(0, correction=0).max()) if len(output) > 1 else std
@@ -242,9 +242,9 @@ def _unit_checks(
 
 
 def check_overfit(config: RunConfig, network: Network, split: Split) -> Check:
-    """Whether a copy of the network can learn a few rows by heart, with the run's optimizer at a constant rate.
+    """Whether a copy of the network can memorize a few rows, with the run's optimizer at a constant rate.
 
-    Dropout, augmentation and early stopping are off. It trains for at most OVERFIT_SECONDS and OVERFIT_STEPS.
+    Dropout, augmentation, label smoothing and early stopping are off. It trains for at most OVERFIT_SECONDS and OVERFIT_STEPS.
     """
     trainer = _overfitting_trainer(config, network, split)
     few = max(2, OVERFIT_TARGETS // trainer.task.targets_per_row)
@@ -274,19 +274,24 @@ def check_overfit(config: RunConfig, network: Network, split: Split) -> Check:
 
 
 def _overfitting_trainer(config: RunConfig, network: Network, split: Split) -> Trainer:
-    """A trainer of a copy of the network without dropout, augmentation and schedule."""
+    """A trainer of a copy of the network without dropout, augmentation, label smoothing and schedule."""
     data: Any = config.data
     updates: dict[str, Any] = {}
     updates |= {"augment": None} if getattr(data, "augment", None) is not None else {}
     updates |= {"stateful": False} if getattr(data, "stateful", False) else {}
     schedule = ConstantOptions(name="constant")
+    options = {"accumulate_grad_batches": 1, "on_nan": "stop"}
     config = replace(
         config,
         data=data.model_copy(update=updates),
         optim=config.optim.model_copy(update={"schedule": schedule}),
-        train=config.train.model_copy(update={"accumulate_grad_batches": 1, "on_nan": "stop"}),
+        train=config.train.model_copy(update=options),
     )
     network = copy.deepcopy(network)
+    task: Any = network.task
+    # Smoothed labels would keep the loss above their entropy, however well the rows are memorized.
+    if hasattr(task, "label_smoothing"):
+        task.label_smoothing = 0.0
     for module in network.model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

@@ -86,6 +86,8 @@ def describe_layers(network: Network, x: Inputs) -> tuple[list[LayerSummary], Ne
         inputs = shape.inputs or (layers[-1].shape if layers else [])
         if isinstance(module, nn.RNNBase) and layers and layers[-1].kind in RECURRENT:
             inputs = layers[-1].shape
+        if isinstance(module, nn.RNNBase) and len(inputs) == 1:  # of the steps of all rows, packed
+            inputs = [layer.shape[0], *inputs]
         summary = _summarize(layer, module, list(inputs), fields.get(layer.name))
         layers.append(_repeated(summary, module, shape))
     return layers, stats
@@ -211,7 +213,10 @@ class _Shape:
 
 @contextmanager
 def _observed_shapes(model: nn.Module, rows: int) -> Iterator[dict[str, _Shape]]:
-    """The shapes of the inputs of every module that runs meanwhile, by name. rows: of the batch."""
+    """The shapes of the inputs of every module that runs meanwhile, by name. rows: of the batch.
+
+    Sequences of different lengths, padded or packed, are one input per row: `LayerStats` knows their lengths.
+    """
     shapes: dict[str, _Shape] = {}
 
     def count(x: Any) -> int:
@@ -219,12 +224,10 @@ def _observed_shapes(model: nn.Module, rows: int) -> Iterator[dict[str, _Shape]]
 
     def hook_of(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            x, y = (
-                v if isinstance(v, Tensor) else getattr(v, "values", None)
-                for v in (inputs[0], output)
-            )
-            shape = list(x.shape[1:]) if isinstance(x, Tensor) else []
-            shapes[name] = _Shape(shape, count(x), count(y))
+            x = inputs[0]
+            values = x if isinstance(x, Tensor) else getattr(x, "values", None)
+            shape = list(values.shape[1:]) if isinstance(values, Tensor) else []
+            shapes[name] = _Shape(shape, count(x), count(output))
 
         return hook
 

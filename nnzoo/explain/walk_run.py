@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +21,9 @@ from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.run_index import read_run
 from nnzoo.status import status
 from nnzoo.text import codes_of, format_metric, shorten
+
+SMALL_RISE = 0.02
+"""Rise of the validation loss above that of the best epoch, as a fraction, from which it is worth a word."""
 
 
 def walk_run(path: Path, device: torch.device, sets: list[str] | None = None) -> Walk:
@@ -129,7 +133,7 @@ class _RunWalk:
                 section.add(f"went.{code}", epoch=run.best_epoch)
                 section.add("check.code", 1, code=code)
         if not {"W10", "W11"} & set(codes) and len(epochs) >= 3:
-            section.add("went.steady")
+            _add_settled(section, epochs[-1].get("val_loss"), best.get("val_loss"))
         self._add_findings(section)
         self._collect(section)
         figures = {"epochs": len(epochs), "asked": asked, "best_epoch": run.best_epoch}
@@ -206,6 +210,15 @@ class _RunWalk:
         if {"W20", "W21"} & set(self.codes) and not self.run.members:
             section.add("try.seeds")
             _command(section, f"{train} --seeds 5")
+
+
+def _add_settled(section: Section, last: Any, best: Any) -> None:
+    """Add how the validation loss ended where it calls for no warning: about at its best, or a little above it."""
+    rise = last / best - 1 if isinstance(last, float) and isinstance(best, float) and best else 0.0
+    if rise > SMALL_RISE:
+        section.add("went.rose", percent=100 * rise)
+    else:
+        section.add("went.steady")
 
 
 def _command(section: Section, command: str) -> None:

@@ -27,7 +27,8 @@ def test_classes_have_their_majority_and_the_loss_of_knowing_nothing() -> None:
     assert "ln 3 = 1.099" in text and figures["baseline_loss"] == math.log(3)
     majority = figures["majority"]
     assert (
-        f"{majority['label']}, is {100 * majority['fraction']:.1f} % of the training rows" in text
+        f"{majority['label']}, makes up {100 * majority['fraction']:.1f} % of the training rows"
+        in text
     )
 
 
@@ -56,4 +57,4 @@ def test_many_labels_are_cut_and_splits_that_are_missing_are_left_out() -> None:
     dataset.splits = {"train": dataset.splits["train"]}
     describe_data(section, chosen, dataset, "", spec)
     text = "\n".join(render(Walk([section], {}), "en", 10_000))
-    assert "class 11, …" in text and "class 12" not in text and "rows, all to learn from" in text
+    assert "class 11, …" in text and "class 12" not in text and "rows, all for training" in text

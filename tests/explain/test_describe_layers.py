@@ -33,7 +33,7 @@ def test_preprocessing_branches_strides_and_frozen_layers_are_described() -> Non
     model = {"name": "cnn", "channels": [2], "branches": [2, 5], "stride": 2, "pool": "none"}
     network, _, layers = layers_of(model | {"head": {"pooling": "max"}}, "series")
     text = text_of(network, layers)
-    assert "2 branches read the input side by side" in text and "moves by 2 (stride)" in text
+    assert "2 branches read the input side by side" in text and "(stride 2)" in text
 
 
 def test_a_network_and_a_layer_of_another_package_are_described_by_their_class() -> None:
@@ -41,7 +41,7 @@ def test_a_network_and_a_layer_of_another_package_are_described_by_their_class()
     object.__setattr__(network.config.model, "name", "mine")
     odd = [*layers[:-1], type(layers[0])(**(layers[0].__dict__ | {"kind": "Swirl"}))]
     text = text_of(network, odd)
-    assert "A network of another package" in text and "A layer of class Swirl" in text
+    assert "A network from another package" in text and "A layer of class Swirl" in text
 
 
 def test_memory_counts_weights_gradients_moments_and_activations() -> None:

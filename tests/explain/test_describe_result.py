@@ -50,7 +50,9 @@ def test_the_best_baseline_has_a_verdict_and_a_code(baseline: Any, text: str, co
     shown, figures = described(result | {"baselines": [baseline], "baseline": baseline})
     assert text in shown and (code in shown if code else "nnzoo explain" not in shown)
     assert ("p < 0.001" in shown) == (baseline["comparison"]["p_value"] < 0.001)
-    assert "70.0 % of 90 rows are right" in shown and "between 60.0 and 80.0 %" in shown
+    assert (
+        "70.0 % of 90 rows are predicted correctly" in shown and "between 60.0 and 80.0 %" in shown
+    )
     assert figures["baseline"]["name"] == "ridge"
 
 
@@ -68,9 +70,9 @@ def test_language_models_are_compared_by_their_loss() -> None:
 def test_coverage_that_is_missed_is_distinguished() -> None:
     result = {"n": 9, "loss": 0.1, "accuracy": 1.0, "accuracy_ci95": [0.7, 1.0]}
     kept = {"asked": 0.9, "reached": 0.91}
-    assert "hold it for 91.0 %" in described(result | {"coverage": kept})[0]
+    assert "do so for 91.0 %" in described(result | {"coverage": kept})[0]
     missed = {"asked": 0.9, "reached": 0.7, "drift": "…"}
-    assert "70.0 % only" in described(result | {"coverage": missed})[0]
+    assert "only 70.0 %" in described(result | {"coverage": missed})[0]
 
 
 def test_confusions_and_their_absence() -> None:
@@ -84,11 +86,11 @@ def test_confusions_and_their_absence() -> None:
     section = Section("errors")
     figures = describe_errors(section, run_with(result))
     text = text_of(section)
-    assert "5 rows are wrong" in text and "3 of 8 rows of class a were taken for b" in text
+    assert "Wrong predictions: 5 rows" in text and "3 of 8 rows of class a predicted as b" in text
     assert figures["worst_class"] == "a" and "50.0 % of its 8 rows" in text
     section = Section("errors")
     figures = describe_errors(section, run_with(result | {"confusion_matrix": np.eye(3).tolist()}))
-    assert figures == {"errors": 0} and "none on 3 rows" in text_of(section)
+    assert figures == {"errors": 0} and "no errors on 3 rows" in text_of(section)
 
 
 def test_predictions_without_an_error_have_no_worst_tenth() -> None:

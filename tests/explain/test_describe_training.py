@@ -60,10 +60,10 @@ def test_optimizers_clipping_and_stopping_are_described() -> None:
         optim={"name": "sgd", "momentum": 0.7, "clip": {"norm": 2.0}},
         train={"accumulate_grad_batches": 2, "early_stopping": {"patience": 3}},
     )
-    assert "momentum 0.7 keeps" in text and "longer than 2 is shortened" in text
+    assert "momentum 0.7 keeps" in text and "norm is above 2 is scaled down" in text
     assert "gradients of 2 batches of 64" in text and "after 3 epochs without" in text
     text, _ = described({"train": 130, "val": 0}, optim={"name": "adam", "clip": {"value": 0.5}})
-    assert "cut to [-0.5, 0.5]" in text and "no validation rows" in text
+    assert "limited to [-0.5, 0.5]" in text and "no validation rows" in text
     text, _ = described(optim={"name": "rmsprop"}, train={"monitor": "val_accuracy"})
     assert "not clipped" in text and "After each epoch val_accuracy" in text
     section = Section("training")

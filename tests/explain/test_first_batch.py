@@ -197,7 +197,7 @@ def test_gates_that_forget_at_first_are_no_problem() -> None:
     assert check.values["first_step"] < 1e-4
 
 
-def test_rows_that_cannot_be_learned_by_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_cannot_be_memorized(monkeypatch: pytest.MonkeyPatch) -> None:
     still = config("mlp", "table_classes", optim={"lr": 1e-7})
     check = overfit(still, monkeypatch)
     assert (check.verdict, check.outcome, check.code) == ("look", "failed", "W33")
@@ -208,12 +208,13 @@ def test_rows_that_cannot_be_learned_by_heart(monkeypatch: pytest.MonkeyPatch) -
     assert (check.outcome, check.code) == ("diverged", "W01")
 
 
-def test_over_fitting_is_without_dropout_augmentation_and_carried_states(
+def test_over_fitting_is_without_dropout_augmentation_smoothing_and_carried_states(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images = {"name": "digits", "augment": {"shift": 3}}
     drop = {"name": "mlp", "hidden": [32], "dropout": 0.95}
-    chosen = config(drop, images, optim={"lr": 0.02})
+    # Smoothed like this, the loss of perfect predictions is half of the first one.
+    chosen = config(drop, images, optim={"lr": 0.02}, train={"label_smoothing": 0.3})
     assert overfit(chosen, monkeypatch, 2.0).outcome == "ok"
     Path("play.txt").write_text(PLAY * 4)
     tree = {

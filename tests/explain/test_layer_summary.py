@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnzoo.data.read_dataset import read_dataset
+from nnzoo.data.sequences import PaddedSequences, pad
 from nnzoo.evaluation.layer_stats import eval_in_fp32
 from nnzoo.explain.layer_summary import (
     LayerSummary,
@@ -18,6 +19,7 @@ from nnzoo.explain.layer_summary import (
     receptive_fields,
 )
 from nnzoo.models.network import Network, build_network
+from tests.data.recording_files.writing import some_recordings, write_ts
 from tests.text_data import PLAY
 from tests.zoo import config
 
@@ -106,6 +108,20 @@ def test_multiply_adds_of_an_lstm_are_four_gates_at_each_step() -> None:
     assert second.inputs == [8, 8] and second.multiply_adds == 8 * 4 * (8 * 8 + 8 * 8)
     assert first.arithmetic == "4×(2×8 + 8×8 + 8 + 8)"
     assert first.details["steps"] == 8
+
+
+def test_sequences_of_different_lengths_count_their_steps() -> None:
+    Path("ts").mkdir()
+    data = {"name": "recordings", **write_ts(Path("ts"), some_recordings(36))}
+    _, x, layers = layers_of({"name": "gru", "hidden_size": 6, "num_layers": 2}, data)
+    assert isinstance(x, PaddedSequences) and x.lengths.min() < x.lengths.max()
+    steps, channels = x.values.shape[1:]
+    mean = float(x.lengths.double().mean())
+    assert [layer.inputs for layer in layers[:2]] == [[steps, channels], [steps, 6]]
+    assert [layer.positions for layer in layers[:2]] == [mean, mean]
+    assert layers[0].multiply_adds == mean * 3 * 6 * (channels + 6)
+    assert layers[1].multiply_adds == mean * 3 * 6 * (6 + 6)
+    assert [layer.copies for layer in layers] == [1] * len(layers)
 
 
 def test_a_layer_that_runs_for_each_token_or_member_counts_as_often() -> None:

@@ -45,8 +45,8 @@ def test_counts_have_nouns_and_lists_separators() -> None:
     section.statements.append(Statement("check.units.none", verdict="skipped"))
     assert render(walk, "en", 100) == [
         "Training",
-        "  Training ends early after 1 epoch without improvement.",
-        "  Training ends early after 1,000 epochs without improvement.",
+        "  Training stops early after 1 epoch without improvement.",
+        "  Training stops early after 1,000 epochs without improvement.",
         "  To predict: one of 2 classes: a, b.",
         "  – The network has no activations or states that could be dead.",
     ]

@@ -62,10 +62,13 @@ def test_classes(trained: Path) -> None:
     recalls = {entry["label"]: entry["recall"] for entry in expected["per_class"]}
     assert recalls[errors["worst_class"]] == min(recalls.values())
     report = text(walk)
-    assert f"{100 * expected['accuracy']:.1f} % of {expected['n']} rows are right" in report
+    assert (
+        f"{100 * expected['accuracy']:.1f} % of {expected['n']} rows are predicted correctly"
+        in report
+    )
     assert "than majority class" in report and "nnzoo report" in report and "nnzoo watch" in report
     assert walk.figures["training"]["epochs"] == 2 and "Training took" in report
-    assert "the length of training fits" not in report
+    assert "the number of epochs is about right" not in report
 
 
 def test_numbers(trained: Path) -> None:
@@ -106,7 +109,7 @@ def test_other_tasks(kind: str) -> None:
     walk = walked(Path("out/run"))
     key = {"labels": "worst_label", "series": "actual", "language_model": ""}[kind]
     assert not key or key in walk.figures["errors"]
-    assert ("The first time steps get" in text(walk)) == (kind != "labels")
+    assert ("The gradient at the first time steps is" in text(walk)) == (kind != "labels")
     assert ("rmse_ci95" in walk.figures["result"]) is False
 
 
@@ -131,7 +134,8 @@ def test_data_that_is_gone_leaves_what_the_run_recorded(trained: Path) -> None:
         ("numbers", [1.0, 0.5, 2.0], "W10", "-s model.dropout=0.3"),
         ("classes", [1.0, 0.5, 2.0], "W10", "-s optim.weight_decay=0.01"),
         ("classes", [3.0, 2.0, 1.0], "W11", "-s train.epochs=4"),
-        ("classes", [1.0, 0.5, 0.5], "", "the length of training fits"),
+        ("classes", [1.0, 0.5, 0.5], "", "the number of epochs is about right"),
+        ("classes", [1.0, 0.5, 0.53], "", "the validation loss rose by 6 %"),
     ],
 )
 def test_codes_of_the_curves_bring_advice(
@@ -165,7 +169,7 @@ def test_warnings_of_training_and_their_layers_are_listed(trained: Path) -> None
     walk = walked(folder)
     assert walk.figures["codes"][:3] == ["W02", "W01", "W03"]
     assert "\x1b" not in text(walk) and "y" * 99 not in text(walk)
-    assert "Warned of in epoch 1, at features.1" in text(walk)
+    assert "Warning in epoch 1, at features.1" in text(walk)
 
 
 def test_a_checkpoint_alone_and_a_group(trained: Path) -> None:
