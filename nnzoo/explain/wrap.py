@@ -14,7 +14,8 @@ def columns_of(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-# Marks that begin no line in Chinese.
+# Marks that begin no line in Chinese, and marks that end none.
+_OPENING = "（《“"
 _CLOSING = "，。；：、！？）》”…,.;:)%"
 
 
@@ -32,7 +33,7 @@ def wrap(text: str, width: int, margin: str) -> list[str]:
 
 
 def _wrap_wide(text: str, room: int) -> list[str]:
-    """Break between wide characters, or at spaces, never before a closing mark."""
+    """Break between wide characters, or at spaces, never before a closing mark or after an opening one."""
     lines, line = [], ""
     for piece in _pieces(text):
         if line and columns_of(line) + columns_of(piece.rstrip()) > room:
@@ -52,7 +53,7 @@ def _pieces(text: str) -> Sequence[str]:
         if not starts and character not in _CLOSING:
             last = pieces[-1][-1]
             starts = last == " " or columns_of(last) == 2
-        if starts:
+        if starts and not (pieces and pieces[-1][-1] in _OPENING):
             pieces.append(character)
         else:
             pieces[-1] += character

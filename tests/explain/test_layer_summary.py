@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnzoo.data.read_dataset import read_dataset
-from nnzoo.data.sequences import PaddedSequences, pad
+from nnzoo.data.sequences import PaddedSequences
 from nnzoo.evaluation.layer_stats import eval_in_fp32
 from nnzoo.explain.layer_summary import (
     LayerSummary,

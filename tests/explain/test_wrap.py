@@ -19,3 +19,11 @@ def test_long_lines_break_within_the_width_and_before_no_closing_mark() -> None:
         "nnzoo train a-config-of-a-long-name.yaml"
     ]
     assert wrap("", 20, "") == []
+
+
+def test_no_line_ends_with_an_opening_mark() -> None:
+    text = "损失（见“损失”一节）在（第 3 轮）上升（过拟合），请看《词汇表》（glossary）。"
+    for width in range(24, 60):
+        lines = wrap(text, width, "")
+        assert not any(line[-1] in "（《“" for line in lines)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
