@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -34,7 +34,17 @@ class Listener(Protocol):
         ...
 
 
-_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+class _Warnings:
+    """Where no one listens: notices are Python warnings."""
+
+    def status(self, text: str, total: int | None, log: bool) -> AbstractContextManager[Advance]:
+        return nullcontext(lambda done: None)
+
+    def notice(self, text: str) -> None:
+        warnings.warn(text, stacklevel=3)
+
+
+_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=_Warnings())
 
 
 @contextmanager
@@ -64,7 +74,5 @@ def notice(text: str) -> None:
     """Report an automatic decision, such as a fallback, where no `Dataset.notes` or `Run.notes` is
     available; a Python warning if there is no listener."""
     listener = _LISTENER.get()
-    if listener is None:
-        warnings.warn(labeled(text), stacklevel=2)
-    else:
+    if listener is not None:
         listener.notice(text)

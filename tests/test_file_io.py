@@ -88,6 +88,7 @@ def test_whatever_call_fails_the_old_or_the_new_checkpoint_is_there(
         assert nnzoo(*command).code == 0
     calls = faulty.calls
     assert set(calls) == set(CALLS)
+    records_failed = 0
     for place, name in enumerate(calls):
         for error in ERRORS:
             folder = begin_again()
@@ -95,8 +96,12 @@ def test_whatever_call_fails_the_old_or_the_new_checkpoint_is_there(
                 patched.setattr(file_io, "os", Faulty(place, error))
                 result = nnzoo(*command)
             what = f"{name} {place}: {os.strerror(error)}"
-            assert result.code == 5, what
             assert result.out == "", what
+            if result.code == 0:  # what is written for a viewer is no reason to end
+                assert result.err == "" and same(positions(folder), after), what
+                records_failed += 1
+                continue
+            assert result.code == 5, what
             message = f"{os.strerror(error)}; free space or choose another folder with --out"
             assert message in result.err and result.err.count("\n") == 1, what
             left = positions(folder)
@@ -108,6 +113,7 @@ def test_whatever_call_fails_the_old_or_the_new_checkpoint_is_there(
             assert nnzoo(*command).code == 0, what
             assert same(positions(folder), after), what
             assert not list(folder.glob("*.tmp")), what
+    assert 0 < records_failed <= len(calls) // 2
 
 
 def test_a_write_that_takes_a_part_goes_on_with_the_rest(
