@@ -65,11 +65,10 @@ def plan_series(
     counting = [name for name in columns if row_number(kept, name)]
     numbers = [name for name, column in columns.items() if column.numbers]
     numbers = [name for name in numbers if name not in counting] or numbers
-    doubts = []
+    doubts: list[str] = []
     if target is None and len(numbers) > 1:
-        doubts = [
-            f"target: '{numbers[-1]}', the last column of numbers (--target NAME for another)"
-        ]
+        text = f"target: '{numbers[-1]}', the last column of numbers (--target NAME for another)"
+        doubts = [Note("N01", text)]
     target = target if target is not None else numbers[-1] if numbers else None
     if target is None or target not in columns:
         return None
