@@ -35,16 +35,17 @@ class Listener(Protocol):
 
 
 class _Warnings:
-    """Where no one listens: notices are Python warnings."""
+    """Listener outside a command: notices become Python warnings."""
 
     def status(self, text: str, total: int | None, log: bool) -> AbstractContextManager[Advance]:
         return nullcontext(lambda done: None)
 
     def notice(self, text: str) -> None:
-        warnings.warn(text, stacklevel=3)
+        warnings.warn(labeled(text), stacklevel=3)
 
 
-_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=_Warnings())
+_WARNINGS = _Warnings()
+_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=_WARNINGS)
 
 
 @contextmanager
