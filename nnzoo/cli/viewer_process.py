@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,10 +78,15 @@ class ViewerProcess:
                 if not self.address and last.startswith("http://"):
                     self.address = last
                     self.output.event("watch", address=last)
-                    self.output.line(f"watch: {last}")
+                    self._say_address()
         code = process.returncode
         if not self._closing:
             self._say_failure(f"exit code {code}" if last == self.address else last)
+
+    def _say_address(self) -> None:
+        """Print the address even where training is silent: nobody could open the page without it."""
+        output = self.output if self.output.json else replace(self.output, verbose=1)
+        output.line(f"watch: {self.address}")
 
     def _say_failure(self, reason: str) -> None:
         self.output.say(f"nnzoo watch has ended ({reason}); training is not affected", "yellow")

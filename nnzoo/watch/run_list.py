@@ -64,6 +64,10 @@ class RunList:
                 return run
         raise LookupError(number)
 
+    def is_gone(self, number: int) -> bool:
+        """Whether there was a run of this number, and is none now."""
+        return number in self._numbers.values() and all(run.number != number for run in self.runs())
+
     def _find(self) -> tuple[list[ListedRun], list[str]]:
         scan = _Scan(self.path)
         candidates: list[tuple[Path, str, str]] = []

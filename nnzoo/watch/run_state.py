@@ -182,6 +182,7 @@ class RunState:
             "progress": progress if is_training else None,
             "left": self._seconds_left(config, progress, epoch) if is_training else None,
             "history": self._history_size(),
+            "history_start": self._history_start(),
         }
 
     def summary(self) -> dict[str, Any]:
@@ -262,6 +263,15 @@ class RunState:
             with suppress(OSError):
                 size += 0 if folder.is_symlink() else os.lstat(folder / name).st_size
         return size
+
+    def _history_start(self) -> str:
+        """Return a word that changes when the history is begun anew, as with --fresh; "" if there is none."""
+        folder = self.path / "history"
+        with suppress(OSError):
+            if not folder.is_symlink():
+                stats = os.lstat(folder / "start.pt")
+                return f"{stats.st_ino} {stats.st_mtime_ns}"
+        return ""
 
 
 def _parse_config(data: bytes) -> Row:

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import socketserver
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -111,7 +112,8 @@ class WatchServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that closed a connection is no error; anything else is reported."""
-        self.report(traceback.format_exc())
+        if not isinstance(sys.exception(), ConnectionError):
+            self.report(traceback.format_exc())
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -59,8 +59,11 @@ class Viewer:
             }
 
     def state(self, parameters: dict[str, int]) -> dict[str, Any]:
-        """The state of `run`, and its metrics from row `start` on, as `RunState.snapshot` has them."""
+        """The state of `run`, and its metrics from row `start` on, as `RunState.snapshot` has them; {"gone": True} of a
+        run whose folder has been removed."""
         with self._lock:
+            if self.list.is_gone(parameters["run"]):
+                return {"gone": True}
             run = self.list[parameters["run"]]
             state = self._state(run)
             return state.snapshot(parameters.get("start", 0), parameters.get("generation", -1))
@@ -89,6 +92,8 @@ class Viewer:
     ) -> dict[str, Any]:
         """The result of `compute`, or {"error": why there is nothing} in words."""
         with self._lock:
+            if self.list.is_gone(parameters["run"]):
+                return {"error": "the run folder is gone"}
             run = self.list[parameters["run"]]
         try:
             with self._frames_lock:

@@ -63,6 +63,16 @@ def test_the_address_is_printed_once_and_the_viewer_ends_with_the_context(
     assert Path("started").read_text() == "['runs'] True"
 
 
+def test_the_address_is_printed_where_training_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stands_in(monkeypatch, VIEWER)
+    with ViewerProcess(Output.open(0, False)) as viewer:
+        viewer.start(Path("runs"))
+        wait_for(lambda: viewer.address)
+    assert capsys.readouterr().err == f"watch: {ADDRESS}\n"
+
+
 def test_the_real_viewer_serves_the_page(own_folder: Path) -> None:
     with ViewerProcess(Output.open(0, False)) as viewer:
         viewer.start(own_folder)

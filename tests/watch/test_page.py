@@ -20,6 +20,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from nnzoo.inspect import internals
+from nnzoo.runs import checkpoint
 from nnzoo.watch import run_list
 from nnzoo.watch.server import WatchServer
 from tests.browser import CHROMIUM, Browser, Opened
@@ -239,6 +240,53 @@ def test_the_page_follows_a_run_that_trains(
         wait(page, "nnzoo.page.main.recorded.length === 5")
         assert page.evaluate("nnzoo.page.epoch") == 2
         assert page.evaluate("document.getElementById('slider').max") == "4"
+        assert page.complaints == []
+
+
+def test_a_run_that_is_begun_anew_or_removed_leaves_nothing_of_the_old_one(
+    browser: Browser, tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another network with a history of just the same size; then a run without a history; then no folder."""
+    monkeypatch.setattr(run_list, "INTERVAL", 0.0)
+    folder = tmp_path / "runs" / "cloud"
+    shutil.copytree(run_folder / "cloud", folder)
+    _, old = network_at(folder, 0)
+    first = "Array.from(nnzoo.page.frame.predictions.values.slice(0, 2))"
+
+    def ask_again(condition: str) -> None:
+        page.evaluate("nnzoo.page.listed = 0; nnzoo.page.tick()")
+        wait(page, condition)
+
+    with serving(tmp_path / "runs") as (server, _), browser.open(server.url) as page:
+        wait(page, READY)
+        stop_at(page, 0)
+        before = page.evaluate(first)
+        start = folder / "history" / "start.pt"
+        content = old.content
+        for name, value in content["model"].items():
+            if name.endswith("weight"):
+                content["model"][name] = -value
+        start.rename(tmp_path / "old.pt")
+        start.write_bytes(checkpoint.to_bytes(content))
+        (folder / "history" / "weights.bin").unlink()
+        network, history = network_at(folder, 0)
+        with torch.no_grad():
+            expected = network.predict(cast(Tensor, history.samples.inputs[:1]))[0]
+        ask_again(f"nnzoo.page.main.recorded.length === 1 && {READY}")
+        shown = page.evaluate(first)
+        np.testing.assert_allclose(shown, expected, atol=1e-6)
+        assert not np.allclose(shown, before, atol=1e-3)
+        shutil.rmtree(folder / "history")
+        ask_again("document.getElementById('frames').hidden")
+        assert "recorded no weights" in page.evaluate("document.getElementById('why').textContent")
+        assert page.evaluate("document.getElementById('epoch').textContent") == "epoch 4 of 4"
+        shutil.rmtree(folder)
+        page.evaluate("nnzoo.page.listed = Date.now(); nnzoo.page.tick()")
+        wait(page, "nnzoo.page.main === null")
+        text = page.evaluate("document.getElementById('status').textContent")
+        assert text == "The run folder is gone. Waiting for a run …"
+        assert page.evaluate("document.getElementById('player').hidden")
+        assert page.evaluate("document.querySelectorAll('#curves canvas, #curves svg').length") == 0
         assert page.complaints == []
 
 

@@ -195,6 +195,11 @@ def test_a_history_is_known_by_its_size(state: RunState) -> None:
     assert state.snapshot()["history"] == 4
     (RunDir(state.path).history / "weights.bin").write_bytes(b"12")
     assert state.snapshot()["history"] == 6
+    before = state.snapshot()["history_start"]
+    assert before and state.snapshot()["history_start"] == before
+    (RunDir(state.path).history / "start.pt").rename(state.path / "old.pt")
+    (RunDir(state.path).history / "start.pt").write_bytes(b"4321")
+    assert state.snapshot()["history_start"] not in ("", before)
 
 
 def test_hostile_files_give_nothing(state: RunState, tmp_path: Path) -> None:
@@ -205,6 +210,7 @@ def test_hostile_files_give_nothing(state: RunState, tmp_path: Path) -> None:
     os.mkfifo(folder.path / "warnings.jsonl")
     folder.result.symlink_to(secret)
     folder.config.write_text("train: [1, 2")
+    (tmp_path / "start.pt").touch()
     folder.history.symlink_to(tmp_path)
     state_now = state.snapshot()
     assert state_now | {"news": None} == {
@@ -222,6 +228,7 @@ def test_hostile_files_give_nothing(state: RunState, tmp_path: Path) -> None:
         "progress": None,
         "left": None,
         "history": 0,
+        "history_start": "",
     }
 
 

@@ -101,3 +101,15 @@ def test_torch_is_loaded_for_frames_alone(run_folder: Path) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("19 0 1\n", "")
+
+
+def test_a_run_that_was_removed_is_gone_in_words(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_list, "INTERVAL", 0.0)
+    shutil.copytree(run_folder / "cloud", tmp_path / "runs" / "run")
+    endpoints = Viewer(tmp_path / "runs").endpoints
+    assert endpoints["state"]({"run": 0})["epoch"] == 4
+    shutil.rmtree(tmp_path / "runs" / "run")
+    assert endpoints["state"]({"run": 0}) == {"gone": True}
+    assert endpoints["frame"]({"run": 0, "epoch": 1}) == {"error": "the run folder is gone"}

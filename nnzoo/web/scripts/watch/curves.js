@@ -45,6 +45,12 @@ nnzoo.Curves = class {
     this.arrange(this.inside, shown.filter((key) => !first.includes(key)));
   }
 
+  /** Remove all curves. */
+  clear() {
+    for (const key of [...this.charts.keys()]) this.remove(key);
+    for (const place of [this.place, this.inside]) this.arrange(place, []);
+  }
+
   /** Put charts into a place, unless they are there: what moves loses the focus. */
   arrange(place, keys) {
     const figures = keys.map((key) => this.charts.get(key).figure);

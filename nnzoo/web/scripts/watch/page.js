@@ -76,8 +76,9 @@ nnzoo.Page = class {
     const main = this.main;
     let isNew = false;
     for (const run of this.shown()) isNew = (await run.update()) || isNew;
-    if (main) isNew = (await main.updateRecords()) || isNew;
-    if (main !== this.main) return;
+    if (main && !main.isGone) isNew = (await main.updateRecords()) || isNew;
+    if (main?.isGone) this.listed = 0;
+    if (main !== this.main || main?.isGone) return;
     this.drawStatus();
     if (isNew || !this.isDrawn) await this.draw();
   }
@@ -89,7 +90,7 @@ nnzoo.Page = class {
     const known = new Set(runs.map((run) => run.number));
     for (const number of [...this.runs.keys()]) if (!known.has(number)) this.runs.delete(number);
     for (const run of runs) if (!this.runs.has(run.number)) this.runs.set(run.number, new nnzoo.WatchedRun(run));
-    if (this.main && !known.has(this.main.number)) this.main = null;
+    if (this.main && !known.has(this.main.number)) this.leave();
     if (!this.main && newest !== null) this.choose(this.runs.get(newest));
     this.drawList(runs);
   }
@@ -110,6 +111,18 @@ nnzoo.Page = class {
     this.row = 0;
     this.isDrawn = false;
     this.play(false);
+  }
+
+  /** Show that the run is gone, until there is another one. */
+  leave() {
+    const {player, frames, bar, status, warnings, why} = this.at;
+    this.play(false);
+    this.main = this.frame = null;
+    for (const part of [player, frames, bar]) part.hidden = true;
+    status.replaceChildren(nnzoo.element("li", {}, "The run folder is gone. Waiting for a run …"));
+    warnings.replaceChildren();
+    this.warningsText = why.textContent = "";
+    this.curves.clear();
   }
 
   drawList(runs) {

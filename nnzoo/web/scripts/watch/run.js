@@ -25,8 +25,10 @@ nnzoo.WatchedRun = class {
     this.records = new Map();
     this.frames = new Map();
     this.size = 0;
+    this.start = "";
     this.error = "";
     this.damage = "";
+    this.isGone = false;
   }
 
   /** Whether there are recorded weights to replay. */
@@ -49,6 +51,8 @@ nnzoo.WatchedRun = class {
       const known = this.state ?? {generation: 0};
       const before = this.rows.length;
       const state = await nnzoo.ask("state", {run: this.number, start: before, generation: known.generation});
+      this.isGone = Boolean(state.gone);
+      if (this.isGone) return false;
       if (state.generation !== known.generation || state.start < before) {
         this.rows = this.rows.slice(0, state.start);
         this.frames.clear();
@@ -66,14 +70,12 @@ nnzoo.WatchedRun = class {
    * @returns {Promise<boolean>} whether there is anything new
    */
   async updateRecords() {
-    const size = this.state?.history ?? 0;
-    if (!size) return false;
+    const {history: size, history_start: start} = this.state ?? {history: 0, history_start: ""};
+    const isAnother = start !== this.start || size < this.size;
+    if (isAnother) this.forgetRecords();
+    this.start = start;
+    if (!size) return isAnother;
     if (size === this.size && this.records.size >= this.recorded.length) return false;
-    if (size < this.size) {
-      this.samples = null;
-      this.records.clear();
-      this.frames.clear();
-    }
     if (!this.samples) {
       const samples = await nnzoo.ask("samples", {run: this.number});
       this.error = samples.error ?? "";
@@ -96,6 +98,16 @@ nnzoo.WatchedRun = class {
     return true;
   }
 
+  /** Forget what belongs to a history that has been begun anew, or removed. */
+  forgetRecords() {
+    this.samples = null;
+    this.recorded = [];
+    this.records.clear();
+    this.frames.clear();
+    this.size = 0;
+    this.error = this.damage = "";
+  }
+
   /**
    * Ask for the frame of an epoch, with its arrays decoded.
    * @param {number} epoch
@@ -103,10 +115,10 @@ nnzoo.WatchedRun = class {
    * @returns {Promise<?Object>}
    */
   async frame(epoch, row) {
-    const key = `${epoch} ${row}`;
+    const key = `${epoch} ${row}`, {start} = this;
     if (!this.frames.has(key)) {
       const frame = nnzoo.decoded(await nnzoo.ask("frame", {run: this.number, epoch, row}));
-      if (frame.error) return null;
+      if (frame.error || start !== this.start) return null;
       this.frames.set(key, frame);
       if (this.frames.size > 60) this.frames.delete(this.frames.keys().next().value);
     }
