@@ -113,7 +113,9 @@ def test_a_threshold_moves_what_scikit_learn_computes(
     digits: tuple[Path, RunReport], opened: Opened
 ) -> None:
     run = digits[1]
-    assert "flatters" in opened.evaluate("document.getElementById('threshold').textContent")
+    assert "looks better than it is" in opened.evaluate(
+        "document.getElementById('threshold').textContent"
+    )
     opened.evaluate(
         "document.querySelector('#threshold select').value = '8';"
         "document.querySelector('#threshold select').dispatchEvent(new Event('change'))"

@@ -195,9 +195,9 @@ nnzoo.threshold = (() => {
     const known = grid ? `Counts are exact, at ${grid.length} thresholds.` : "Counts are exact, at every threshold.";
     const has = (split) => data.splits.includes(split);
     const advice = !has("test") ? has("train") ? "These rows trained the network: new rows will do worse." : ""
-      : has("val") ? "Choose by the validation rows: the test rows then tell what the threshold is worth; "
-        + "one chosen on test rows flatters."
-        : "There are no validation rows to choose by: a threshold chosen on these test rows flatters.";
+      : has("val") ? "Choose a threshold by the validation rows, then read its quality from the test rows; "
+        + "one chosen on test rows looks better than it is."
+        : "There are no validation rows to choose by: a threshold chosen on these test rows looks better than it is.";
     const rest = data.several || data.labels.length <= 2 ? ""
       : "One class against all others: the most probable class, as in the matrix, is another rule.";
     const left = data.labels.length < data.num_labels
