@@ -253,6 +253,8 @@ def check_overfit(config: RunConfig, network: Network, split: Split) -> Check:
     stack = TrainerStack([trainer])
     trainer.network.train()
     losses: list[float] = []
+    # A first loss far above that of knowing nothing would make even worse than that count as memorized.
+    known, target = diagnostics.baseline_loss(network, split) / 2, math.inf
     end = time.perf_counter() + OVERFIT_SECONDS
     while len(losses) < OVERFIT_STEPS and (time.perf_counter() < end or len(losses) < 2):
         trainer.running_loss = type(trainer.running_loss)(trainer.task.correct_metric)
@@ -261,12 +263,13 @@ def check_overfit(config: RunConfig, network: Network, split: Split) -> Check:
             figures = {"rows": count, "steps": len(losses) + 1, "lr": config.optim.lr}
             return Check("overfit", "look", "diverged", figures, "W01")
         losses.append(float(trainer.running_loss.compute()["loss"]))
-        if losses[-1] <= 0.5 * LEARNED * losses[0]:
+        target = min(LEARNED * losses[0], known)
+        if losses[-1] <= 0.5 * target:
             break
     best = min(losses)
     figures = {"rows": count, "steps": len(losses), "start": losses[0], "end": losses[-1]}
-    figures |= {"best": best, "lr": config.optim.lr, "target": LEARNED * losses[0]}
-    if best <= LEARNED * losses[0]:
+    figures |= {"best": best, "lr": config.optim.lr, "target": target}
+    if best <= target:
         return Check("overfit", "ok", "ok", figures)
     if len(losses) < ENOUGH_STEPS:
         return Check("overfit", "skipped", "time", figures)

@@ -208,6 +208,21 @@ def test_rows_that_cannot_be_memorized(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (check.outcome, check.code) == ("diverged", "W01")
 
 
+def test_a_loss_above_that_of_knowing_nothing_is_not_memorized(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(first_batch, "OVERFIT_SECONDS", 1.0)
+    chosen = config("mlp", "table_classes", optim={"lr": 0.1})
+    network, split = opened(chosen)
+    with torch.no_grad():
+        for parameter in network.model.parameters():
+            parameter.mul_(30)
+    check = check_overfit(chosen, network, split)
+    assert check.values["start"] > 10 * math.log(3)
+    assert check.outcome != "ok" or check.values["best"] <= math.log(3) / 2
+    assert check.values["target"] == pytest.approx(math.log(3) / 2)
+
+
 def test_over_fitting_is_without_dropout_augmentation_smoothing_and_carried_states(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
