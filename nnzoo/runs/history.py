@@ -122,7 +122,7 @@ class History:
         """Open the history of a run folder; None if it has none. Raises CheckpointError if it cannot be read, or is
         not what was written."""
         path = start_file(folder)
-        if not os.path.lexists(path) and not folder.history.is_symlink():
+        if not _is_there(path) and not folder.history.is_symlink():
             return None
         _check_folder(folder)
         data = checkpoint.read(path)
@@ -259,6 +259,17 @@ def start_file(folder: RunDir) -> Path:
 
 def weights_file(folder: RunDir) -> Path:
     return folder.history / "weights.bin"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something of this name, a link, too. Raises CheckpointError if its folder cannot be read."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}", code="E31") from None
+    return True
 
 
 def _check_folder(folder: RunDir) -> None:

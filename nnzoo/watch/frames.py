@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -59,9 +60,9 @@ class Frames:
         """Open the history of a run; None if it has none. Raises CheckpointError."""
         torch.set_num_threads(1)
         start = folder.path / "history" / "start.pt"
-        if start.is_symlink():
+        if os.path.islink(start):
             raise CheckpointError("history/start.pt is a link; links are not followed", code="E65")
-        if start.is_file() and start.stat().st_size > MAX_START:
+        if os.path.isfile(start) and os.path.getsize(start) > MAX_START:
             raise CheckpointError("history/start.pt is too large", code="E65")
         history = History.open(folder)
         return None if history is None else cls(history)

@@ -12,7 +12,7 @@ from pathlib import Path
 from nnzoo.errors import UsageError
 from nnzoo.file_io import SUMMARY
 from nnzoo.runs.run_index import MARKS
-from nnzoo.text import Note
+from nnzoo.text import Note, shorten
 
 MAX_RUNS = 300
 # Folders that are looked into, and seconds between two looks.
@@ -84,6 +84,10 @@ class RunList:
         notes: list[str] = []
         if scan.links:
             notes.append(Note("N50", f"links are left out ({scan.links}): give the folder itself"))
+        if scan.closed:
+            names = ", ".join(shorten(path.name, 40) for path in sorted(scan.closed)[:3])
+            more = "" if len(scan.closed) < 4 else f" and {len(scan.closed) - 3:,} more"
+            notes.append(Note("N50", f"folders that may not be read are left out: {names}{more}"))
         if scan.is_cut:
             notes.append(Note("N50", f"only the first {MAX_FOLDERS:,} folders are looked into"))
         if len(candidates) > MAX_RUNS:
@@ -104,30 +108,38 @@ class _Scan:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.links, self.count, self.is_cut = 0, 0, False
+        self.closed: set[Path] = set()
 
     def folders(self, path: Path) -> list[Path]:
         """The folders in a folder by name, without links and hidden ones; none if it cannot be read."""
         folders: list[Path] = []
-        if path != self.root and path.is_symlink():
+        if path != self.root and os.path.islink(path):
             return folders
-        with suppress(OSError), os.scandir(path) as entries:
-            for entry in entries:
-                if self.count >= MAX_FOLDERS:
-                    self.is_cut = True
-                    break
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(Path(entry.path))
-                    self.count += 1
-                elif entry.is_symlink() and entry.is_dir():
-                    self.links += 1
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if self.count >= MAX_FOLDERS:
+                        self.is_cut = True
+                        break
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                        self.count += 1
+                    elif entry.is_symlink() and entry.is_dir():
+                        self.links += 1
+        except PermissionError:
+            if path.parent not in self.closed:
+                self.closed.add(path)
+        except OSError:
+            pass
         return sorted(folders)
 
 
 def _is_run(path: Path) -> bool:
-    """Whether a folder is a run folder, by plain files."""
-    return any(os.path.isfile(path / name) and not (path / name).is_symlink() for name in MARKS)
+    """Whether a folder is a run folder, by plain files; False if it cannot be read."""
+    files = [path / name for name in MARKS]
+    return any(os.path.isfile(file) and not os.path.islink(file) for file in files)
 
 
 def _changed(path: Path) -> float:

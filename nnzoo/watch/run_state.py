@@ -261,14 +261,14 @@ class RunState:
         folder, size = self.path / "history", 0
         for name in ("start.pt", "weights.bin"):
             with suppress(OSError):
-                size += 0 if folder.is_symlink() else os.lstat(folder / name).st_size
+                size += 0 if os.path.islink(folder) else os.lstat(folder / name).st_size
         return size
 
     def _history_start(self) -> str:
         """Return a word that changes when the history is begun anew, as with --fresh; "" if there is none."""
         folder = self.path / "history"
         with suppress(OSError):
-            if not folder.is_symlink():
+            if not os.path.islink(folder):
                 stats = os.lstat(folder / "start.pt")
                 return f"{stats.st_ino} {stats.st_mtime_ns}"
         return ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,3 +115,32 @@ def test_a_run_that_was_removed_is_gone_in_words(
     shutil.rmtree(tmp_path / "runs" / "run")
     assert endpoints["state"]({"run": 0}) == {"gone": True}
     assert endpoints["frame"]({"run": 0, "epoch": 1}) == {"error": "the run folder is gone"}
+
+
+def test_folders_without_permission_hide_no_other_run(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_list, "INTERVAL", 0.0)
+    runs = tmp_path / "runs"
+    for name in ("closed", "open"):
+        shutil.copytree(run_folder / "cloud", runs / name)
+    closed = [runs / "closed", runs / "open" / "history"]
+    stat, scandir, lstat = os.stat, os.scandir, os.lstat
+
+    def guard(path: Any) -> Any:
+        """As for a user who may not enter these folders."""
+        if isinstance(path, str | os.PathLike) and any(p in Path(path).parents for p in closed):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return path
+
+    monkeypatch.setattr(os, "stat", lambda path, **options: stat(guard(path), **options))
+    monkeypatch.setattr(os, "lstat", lambda path, **options: lstat(guard(path), **options))
+    monkeypatch.setattr(os, "scandir", lambda path: scandir(guard(path / "x").parent))
+    endpoints = Viewer(runs).endpoints
+    listed = endpoints["runs"]({})
+    assert [run["name"] for run in listed["runs"]] == ["open"]
+    assert listed["notes"] == ["folders that may not be read are left out: closed"]
+    assert endpoints["state"]({"run": 0})["history"] == 0
+    start = runs / "open" / "history" / "start.pt"
+    for name in ("samples", "epochs"):
+        assert endpoints[name]({"run": 0}) == {"error": f"cannot read {start}: Permission denied"}
