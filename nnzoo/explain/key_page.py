@@ -176,10 +176,14 @@ def key_page(key: str, language: Language) -> Page:
 def _inner_text(key: str, language: Language) -> str:
     """The meaning of a key inside another, behind the choices that have it where not all do."""
     uses = all_keys()[key]
-    texts = [translate(text, language) for text in _meanings(key, uses)]
+    meanings = list(_meanings(key, uses))
+    # The longest of texts that begin alike says all, such as the name in PyTorch, too.
+    meanings = [x for x in meanings if not any(y != x and y.startswith(x) for y in meanings)]
+    comma, semicolon, colon = ("、", "；", "：") if language == "zh" else (", ", "; ", ": ")
+    text = semicolon.join(translate(meaning, language) for meaning in meanings)
     variants = list(dict.fromkeys(use.variant for use in uses if use.variant))
     is_common = not variants or key.endswith(".warmup")
-    return ("" if is_common else f"{', '.join(variants)}: ") + "; ".join(texts)
+    return text if is_common else f"{comma.join(variants)}{colon}{text}"
 
 
 def _meanings(key: str, uses: Sequence[KeyUse]) -> dict[str, str]:

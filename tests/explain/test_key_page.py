@@ -24,6 +24,7 @@ from nnzoo.explain.key_page import (
     words_of,
 )
 from nnzoo.explain.keys import all_keys
+from nnzoo.explain.languages import LANGUAGES
 
 
 def test_every_key_of_the_schema_has_a_page_in_both_languages() -> None:
@@ -62,6 +63,21 @@ def test_the_page_of_the_schedules() -> None:
     assert "optim.schedule.pct_start" in figures["keys"]
     assert figures["example"] == "-s optim.schedule=cosine"
     assert key_page("optim.schedule", "zh").figures["values"]["constant"] == "恒定的学习率。"
+
+
+def test_a_meaning_that_another_one_goes_on_is_not_repeated() -> None:
+    english, chinese = (
+        next(
+            str(row)
+            for _, rows in key_page("optim.schedule", language).parts
+            for row in rows
+            if "optim.schedule.final" in str(row)
+        )
+        for language in LANGUAGES
+    )
+    assert "cosine, one_cycle, linear: fraction of the learning rate at the end" in english
+    assert english.count("at the end") == 1 and chinese.count("比例") == 1
+    assert "cosine、one_cycle、linear：" in chinese
 
 
 def test_a_key_with_other_meanings_names_who_has_which() -> None:
