@@ -133,7 +133,8 @@ class _RunWalk:
                 section.add(f"went.{code}", epoch=run.best_epoch)
                 section.add("check.code", 1, code=code)
         if not {"W10", "W11"} & set(codes) and len(epochs) >= 3:
-            _add_settled(section, epochs[-1].get("val_loss"), best.get("val_loss"))
+            last, is_best = epochs[-1].get("val_loss"), run.best_epoch == epochs[-1]["epoch"]
+            _add_settled(section, last, best.get("val_loss"), is_best)
         self._add_findings(section)
         self._collect(section)
         figures = {"epochs": len(epochs), "asked": asked, "best_epoch": run.best_epoch}
@@ -212,13 +213,16 @@ class _RunWalk:
             _command(section, f"{train} --seeds 5")
 
 
-def _add_settled(section: Section, last: Any, best: Any) -> None:
-    """Add how the validation loss ended where it calls for no warning: about at its best, or a little above it."""
+def _add_settled(section: Section, last: Any, best: Any, is_best: bool) -> None:
+    """Add how the validation loss ended where it calls for no warning: about at its best, or a little above it.
+
+    is_best: whether the last epoch is the best, so that nothing is known of those that would follow.
+    """
     rise = last / best - 1 if isinstance(last, float) and isinstance(best, float) and best else 0.0
     if rise > SMALL_RISE:
         section.add("went.rose", percent=100 * rise)
     else:
-        section.add("went.steady")
+        section.add("went.open" if is_best else "went.steady")
 
 
 def _command(section: Section, command: str) -> None:

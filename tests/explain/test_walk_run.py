@@ -7,6 +7,7 @@ import math
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -152,6 +153,22 @@ def test_codes_of_the_curves_bring_advice(
     walk = walked(Path("copy"))
     assert advice in text(walk)
     assert [c for c in walk.figures["codes"] if c in ("W10", "W11")] == [code] * bool(code)
+
+
+@pytest.mark.parametrize(
+    ("last", "best", "is_best", "key"),
+    [
+        (0.5, 0.5, True, "went.open"),
+        (0.5, 0.5, False, "went.steady"),
+        (0.53, 0.5, False, "went.rose"),
+    ],
+)
+def test_a_last_epoch_that_is_the_best_does_not_say_that_training_was_long_enough(
+    last: float, best: float, is_best: bool, key: str
+) -> None:
+    section = Mock()
+    walk_run._add_settled(section, last, best, is_best)
+    assert section.add.call_args.args[0] == key
 
 
 def test_warnings_of_training_and_their_layers_are_listed(trained: Path) -> None:
