@@ -46,7 +46,7 @@ nnzoo.Boundary = class {
     );
   }
 
-  /** The range of the colours of values: those of the targets, or probabilities. */
+  /** The range of the colors of values: those of the targets, or probabilities. */
   valueRange() {
     if (this.samples.task === "multilabel") return [0, 1];
     const truth = this.samples.truth.filter(Number.isFinite);
@@ -79,7 +79,7 @@ nnzoo.Boundary = class {
   describeRange() {
     const what = this.samples.task === "multilabel" ? `probability of ${this.samples.labels[0]}` : this.samples.targets[0];
     const [low, high] = this.range.map(nnzoo.number);
-    this.legend.replaceChildren(nnzoo.element("li", {}, `${what}: blue ${low}, red ${high}; a dot has the colour of its true value`));
+    this.legend.replaceChildren(nnzoo.element("li", {}, `${what}: blue ${low}, red ${high}; a dot has the color of its true value`));
   }
 
   drawPoints(record, chosen) {

@@ -1,7 +1,7 @@
-/** Arrays as pictures on a canvas, and the colours that they have. */
+/** Arrays as pictures on a canvas, and the colors that they have. */
 
 /**
- * Return the red, green and blue of a colour of the page.
+ * Return the red, green and blue of a color of the page.
  * @param {string} name such as "--accent"
  * @returns {number[]}
  */
@@ -10,10 +10,10 @@ nnzoo.rgb = (name) => {
   return [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
 };
 
-/** Mix two colours: share 0 gives the first, 1 the second. */
+/** Mix two colors: share 0 gives the first, 1 the second. */
 nnzoo.mix = (first, second, share) => first.map((value, i) => value + (second[i] - value) * share);
 
-/** Colour scales: functions from an array's values to a function from a value to its colour. */
+/** Colour scales: functions from an array's values to a function from a value to its color. */
 nnzoo.colors = {
   /** From black, the smallest value, to white, the largest. */
   gray(values) {
@@ -21,7 +21,7 @@ nnzoo.colors = {
     return (value) => Array(3).fill(high > low ? (255 * (value - low)) / (high - low) : 0);
   },
 
-  /** From the page's background at 0 to the accent colour at 1. */
+  /** From the page's background at 0 to the accent color at 1. */
   fraction() {
     const [paper, accent] = [nnzoo.rgb("--paper"), nnzoo.rgb("--accent")];
     return (value) => nnzoo.mix(paper, accent, Math.min(Math.max(value, 0), 1));

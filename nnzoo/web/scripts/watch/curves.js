@@ -104,7 +104,7 @@ nnzoo.Curves = class {
   }
 
   /**
-   * Return the lines of some keys: of one run a colour for each, of several one for each run.
+   * Return the lines of some keys: of one run a color for each, of several one for each run.
    * @param {string[][]} keys each with its name
    */
   lines(runs, keys) {
