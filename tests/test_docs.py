@@ -174,8 +174,8 @@ def test_the_page_about_explanations_runs(
         assert result.code == 0, result.err
         outputs.append([line.strip() for line in result.out.splitlines()])
     (shown,) = re.findall(r"```text\n(    4\. features.*?)```", page, flags=re.S)
-    for line in filter(str.strip, shown.splitlines()):
-        assert any(line.strip().startswith(text) for text in outputs[0] if len(text) > 20), line
+    # Lines are broken by the width of the terminal.
+    assert " ".join(shown.split()) in " ".join(" ".join(outputs[0]).split())
 
 
 def test_the_commands_on_a_group_as_an_ensemble_run(nnzoo: Callable[..., Any]) -> None:
