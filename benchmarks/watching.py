@@ -37,7 +37,8 @@ from nnzoo.training.trainer import StepEnd
 CONFIGS = ["mlp", "cnn", "rnn", "lstm", "gru"]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 MODES = ["polled", *(["Chromium"] if CHROMIUM else [])]
-TURN = 0.5  # seconds
+# Seconds of a turn, and of loading PyTorch and drawing the first frame.
+TURN, LOADING = 0.5, 5.0
 
 
 class Turn(NamedTuple):
@@ -90,6 +91,7 @@ class Watcher:
             flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
             words = [str(CHROMIUM), *flags, f"--user-data-dir={profile}", viewer.address]
         self.viewer = viewer.process.pid
+        self.loading: float | None = None
         self.client = subprocess.Popen(
             words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
@@ -100,8 +102,11 @@ class Watcher:
 
     @property
     def has_drawn(self) -> bool:
-        """Whether the viewer has loaded PyTorch, and with it drawn a frame (Linux)."""
-        return "libtorch_cpu" in Path(f"/proc/{self.viewer}/maps").read_text()
+        """Whether the viewer began to load PyTorch so long ago that it must have drawn a frame (Linux)."""
+        now = time.perf_counter()
+        if self.loading is None and "libtorch_cpu" in Path(f"/proc/{self.viewer}/maps").read_text():
+            self.loading = now
+        return self.loading is not None and now - self.loading > LOADING
 
     @property
     def seconds(self) -> float:
