@@ -93,6 +93,17 @@ def repeat_rows(x: Inputs, count: int) -> Inputs:
     return x.repeat(count, *[1] * (x.ndim - 1))
 
 
+def single_row(x: Inputs, row: int) -> Tensor:
+    """Return one row as a batch of one, a sequence at its own length."""
+    one = x[row : row + 1]
+    return one.values if isinstance(one, PaddedSequences) else one
+
+
+def single_rows(x: Inputs) -> list[Tensor]:
+    """Return each row as a batch of one, a sequence at its own length."""
+    return [single_row(x, row) for row in range(len(x))]
+
+
 def map_values(function: Callable[[Tensor], Tensor], x: Inputs) -> Inputs:
     """Apply a function of each step's features, such as a scaling, to a batch; padding stays zero."""
     if not isinstance(x, PaddedSequences):

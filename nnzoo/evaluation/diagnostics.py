@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from nnzoo.config import RunConfig
+from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Split, max_input_size
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats, collect_layer_stats
@@ -64,6 +65,15 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
 def linspace_rows(length: int, rows: int, device: torch.device) -> torch.Tensor:
     """Return at most `rows` row numbers (int64), evenly spaced: neighbors are often of one class."""
     return torch.linspace(0, length - 1, min(rows, length), device=device).round().long()
+
+
+def first_of_classes(split: Split, spec: DataSpec, count: int) -> torch.Tensor:
+    """Return at most `count` row numbers (int64): the first row of each class, or evenly spaced ones."""
+    if spec.is_classification:
+        targets = split.targets()
+        firsts = [(targets == i).nonzero()[:1, 0] for i in range(len(spec.labels))]
+        return torch.cat(firsts)[:count]
+    return linspace_rows(len(split), count, torch.device("cpu"))
 
 
 def max_rows(split: Split, rows: int) -> int:

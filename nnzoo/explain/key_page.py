@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from nnzoo.config.formatting import flow_yaml, value_text
-from nnzoo.config.json_schema import choices, describe_type, json_schema, node_at
+from nnzoo.config.json_schema import choices, describe_type, node_at
 from nnzoo.config.option_tables import first_paragraph
 from nnzoo.config.options import Options, nested_options
 from nnzoo.config.registry import REGISTRIES
@@ -329,23 +329,3 @@ def _other_value(use: KeyUse) -> Any:
     if isinstance(default, float) and default:
         return default / 2
     return None
-
-
-def schema_keys() -> set[str]:
-    """Every dotted key of the JSON Schema, as `nnzoo schema` prints it, without former names."""
-    root = json_schema()
-    keys: set[str] = set()
-
-    def add(node: dict[str, Any], prefix: str) -> None:
-        if "$ref" in node:
-            add(root["$defs"][node["$ref"].rpartition("/")[2]], prefix)
-        for branch in (*node.get("anyOf", ()), *node.get("oneOf", ())):
-            add(branch, prefix)
-        for name, child in node.get("properties", {}).items():
-            path = f"{prefix}.{name}" if prefix else name
-            if not child.get("deprecated") and path != "environment":
-                keys.add(path)
-                add(child, path)
-
-    add(root, "")
-    return keys

@@ -16,9 +16,9 @@ from torch import Tensor
 from nnzoo import file_io
 from nnzoo.data.corpus import CorpusSplit
 from nnzoo.data.dataset import Dataset
-from nnzoo.data.sequences import Inputs, PaddedSequences
+from nnzoo.data.sequences import Inputs, PaddedSequences, single_rows
 from nnzoo.errors import CheckpointError, UsageError
-from nnzoo.evaluation.diagnostics import linspace_rows
+from nnzoo.evaluation.diagnostics import first_of_classes, linspace_rows
 from nnzoo.inspect import draw, internals, texts
 from nnzoo.inspect.units import FollowingUnit, states, streams
 from nnzoo.models.network import Network
@@ -57,11 +57,7 @@ def representative_rows(dataset: Dataset, split: str) -> Tensor:
     rows = dataset.splits[split]
     if dataset.spec.input.kind == "table":
         return linspace_rows(len(rows), STATS_ROWS, torch.device("cpu"))
-    if dataset.spec.is_classification:
-        targets = rows.targets()
-        labels = range(len(dataset.spec.labels))
-        return torch.cat([(targets == i).nonzero()[:1, 0] for i in labels])[:MAX_INPUTS]
-    return linspace_rows(len(rows), MAX_INPUTS, torch.device("cpu"))
+    return first_of_classes(rows, dataset.spec, MAX_INPUTS)
 
 
 def select_rows(dataset: Dataset, split: str, rows: Sequence[int]) -> Tensor:
@@ -210,12 +206,6 @@ def _over_time(
                 texts.token_names(network, encoded),
             ),
         )
-
-
-def single_rows(raw: Inputs) -> list[Tensor]:
-    """Return each input as a batch of one, a sequence at its own length."""
-    batches = [raw[i : i + 1] for i in range(len(raw))]
-    return [x.values if isinstance(x, PaddedSequences) else x for x in batches]
 
 
 def _attributions(network: Network, raw: Inputs, targets: list[str] | None) -> CaptionedFigure:

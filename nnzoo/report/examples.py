@@ -3,7 +3,6 @@ bar of residuals, as far as they fit."""
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from nnzoo.data.data_spec import DataSpec
-from nnzoo.data.sequences import PaddedSequences
+from nnzoo.data.sequences import PaddedSequences, single_rows
 from nnzoo.inspect import draw, inspection
 from nnzoo.predict.images import max_pixel_value
 from nnzoo.predict.predictions import Predictions
@@ -23,6 +22,7 @@ from nnzoo.report.charts import residual_edges
 from nnzoo.report.forecasts import row_label
 from nnzoo.report.run_report import RunReport
 from nnzoo.text import format_metric, shorten
+from nnzoo.web.render import data_url
 
 Array = np.ndarray[Any, Any]
 Cells = dict[str, Array]
@@ -168,7 +168,7 @@ def _describe_rows(run: RunReport, rows: Sequence[int]) -> Iterator[dict[str, An
     predictions, dataset = run.predictions, run.loaded.dataset
     inputs, targets = run.loaded.raw(run.split, torch.tensor(rows))
     actual = inspection.format_targets(dataset, targets)
-    for row, raw, target in zip(rows, inspection.single_rows(inputs), actual, strict=True):
+    for row, raw, target in zip(rows, single_rows(inputs), actual, strict=True):
         described: dict[str, Any] = {"name": row_label(dataset, run.split, row), "actual": target}
         values = predictions.values[row]
         if predictions.is_classification:
@@ -243,4 +243,4 @@ def thumbnail_url(image: Tensor, max_value: float) -> str:
         )
         encoded.append((file.getvalue(), form.lower()))
     data, form = min(encoded, key=lambda pair: len(pair[0]))
-    return f"data:image/{form};base64,{base64.b64encode(data).decode()}"
+    return data_url(data, form)

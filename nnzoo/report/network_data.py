@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.dataset import Dataset
+from nnzoo.data.sequences import single_rows
 from nnzoo.evaluation.layer_stats import eval_in_fp32
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.inspect import inspection
@@ -101,7 +102,7 @@ def _shown_inputs(run: RunReport) -> tuple[list[Tensor], list[str], int]:
     labels = inspection.format_targets(dataset, targets)
     shown, titles, numbers = [], [], 0
     kind = network.data_spec.input.kind
-    for x, row, label in zip(inspection.single_rows(inputs), rows.tolist(), labels, strict=True):
+    for x, row, label in zip(single_rows(inputs), rows.tolist(), labels, strict=True):
         numbers += x.numel()
         is_long = kind in ("series", "tokens") and x.shape[1] > MAX_STEPS
         if is_long or numbers > MAX_NUMBERS:

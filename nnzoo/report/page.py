@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections import Counter
 from typing import Any
@@ -17,6 +16,7 @@ from nnzoo.config import RunConfig
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.dataset import WindowSplit
+from nnzoo.data.sequences import single_rows
 from nnzoo.evaluation import diagnostics
 from nnzoo.inspect import draw, inspection
 from nnzoo.predict.images import max_pixel_value
@@ -27,7 +27,7 @@ from nnzoo.report.network_data import network_data
 from nnzoo.report.run_report import RunReport
 from nnzoo.report.uncertainty import reliability_parts, uncertainty_parts
 from nnzoo.text import format_metric, shorten
-from nnzoo.web.render import Script, render
+from nnzoo.web.render import Script, data_url, render
 
 MAX_MISTAKES = 12
 MAX_COLUMNS = 12
@@ -309,7 +309,7 @@ def _format_values(names: list[str], values: Any) -> str:
 def _show_input(run: RunReport, row: int) -> dict[str, Any]:
     """Return one input as a page can show it: "image", "curve", or "columns" with their values."""
     inputs, _ = run.loaded.raw(run.split, torch.tensor([row]))
-    (raw,) = inspection.single_rows(inputs)
+    (raw,) = single_rows(inputs)
     kind = run.spec.input.kind
     if kind == "image":
         return {"image": _image_url(raw[0], max_pixel_value(run.network))}
@@ -333,11 +333,7 @@ def _image_url(image: Tensor, max_value: float) -> str:
     array = (draw.to_display(image, max_value) * 255).round().astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(array).save(file, format="PNG", optimize=True)
-    return _data_url(file.getvalue())
-
-
-def _data_url(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return data_url(file.getvalue())
 
 
 def _inspection_figures(run: RunReport) -> list[tuple[str, str]]:
@@ -353,7 +349,7 @@ def _inspection_figures(run: RunReport) -> list[tuple[str, str]]:
     # Attributions of texts are shown as text.
     left_out = (LEFT_OUT, "attributions") if run.spec.input.kind == "tokens" else LEFT_OUT
     return [
-        (_data_url(draw.png(figure.figure)), figure.caption)
+        (data_url(draw.png(figure.figure)), figure.caption)
         for figure in inspection.make_figures(run.network, raw, labels)
         if not figure.stem.startswith(left_out)
     ]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from markupsafe import Markup, escape
 
-from nnzoo.data.sequences import Inputs, PaddedSequences
+from nnzoo.data.sequences import Inputs, PaddedSequences, single_rows
 from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import DataError, escape_controls, shell_word
 from nnzoo.evaluation.baselines.baseline import Problem
@@ -65,14 +65,11 @@ def marked_texts(network: Network, raw: Inputs) -> list[Markup]:
     each of which has other attributions, the text alone."""
     tokenizer = network.data_spec.tokenizer
     if len(network.networks) > 1 and tokenizer is not None:
-        rows = [
-            row.values if isinstance(row, PaddedSequences) else row
-            for row in inspection.single_rows(raw)
-        ]
+        rows = [row.values if isinstance(row, PaddedSequences) else row for row in single_rows(raw)]
         return [escape(tokenizer.decode(row.flatten().tolist())) for row in rows]
     return [
         colored(itertools.chain(*strongest_lines(wrap(pieces, COLUMNS), LINES)))
-        for pieces in text_pieces(network, inspection.single_rows(raw))
+        for pieces in text_pieces(network, single_rows(raw))
     ]
 
 

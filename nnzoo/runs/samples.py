@@ -11,7 +11,7 @@ from torch import Tensor
 from nnzoo.data.dataset import Dataset, Split, max_input_size
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.errors import DamagedError
-from nnzoo.evaluation.diagnostics import linspace_rows
+from nnzoo.evaluation.diagnostics import first_of_classes, linspace_rows
 from nnzoo.models.network import Network
 
 # Rows of a scatter plot, for inputs of at most so many values; rows that are looked at one by one.
@@ -83,17 +83,10 @@ class Samples:
 
 def _representative_rows(dataset: Dataset, split: Split) -> Tensor:
     """Return rows of a split (int64) in the order that `Samples` names."""
-    cpu = torch.device("cpu")
-    rows = linspace_rows(len(split), FEW_ROWS, cpu)
-    if dataset.spec.task == "classification":
-        targets = split.targets()
-        firsts = [
-            (targets == i).nonzero()[:1, 0] for i in range(len(dataset.spec.labels))[:FEW_ROWS]
-        ]
-        rows = torch.cat(firsts) if any(map(len, firsts)) else rows
+    rows = first_of_classes(split, dataset.spec, FEW_ROWS)
     spec = dataset.spec.input
     if not spec.variable_length and not spec.per_step and spec.size <= SCATTER_VALUES:
-        more = linspace_rows(len(split), SCATTER_ROWS, cpu)
+        more = linspace_rows(len(split), SCATTER_ROWS, torch.device("cpu"))
         rows = torch.cat([rows, more[~torch.isin(more, rows)]])[:SCATTER_ROWS]
     return rows
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnzoo.data.sequences import Inputs, PaddedSequences
+from nnzoo.data.sequences import Inputs, single_row
 from nnzoo.generate import TextGenerator
 from nnzoo.inspect import internals
 from nnzoo.kernels.generate import Sampling
@@ -55,12 +55,6 @@ def relative_changes(before: dict[str, Tensor], after: dict[str, Tensor]) -> dic
     }
 
 
-def row_of(inputs: Inputs, row: int) -> Tensor:
-    """One sample as a batch, a sequence at its own length."""
-    one = inputs[row : row + 1]
-    return one.values if isinstance(one, PaddedSequences) else one
-
-
 @torch.no_grad()
 def layers(network: Network, inputs: Inputs, row: int) -> tuple[list[dict[str, Any]], list[str]]:
     """The outputs of the hidden layers that end a block, and what is left out, in words.
@@ -69,7 +63,7 @@ def layers(network: Network, inputs: Inputs, row: int) -> tuple[list[dict[str, A
     time, units), or "units" (rows, units). One sample, of sequences: "states" (1, time, units).
     """
     is_sequence = network.data_spec.input.kind in ("series", "tokens")
-    raw = row_of(inputs, row) if is_sequence else cast(Tensor, inputs[:MAX_ROWS])
+    raw = single_row(inputs, row) if is_sequence else cast(Tensor, inputs[:MAX_ROWS])
     hidden = internals.hidden_outputs(network, network.preprocess(raw))
     names = internals.block_outputs(network, hidden) or list(hidden)
     chosen = names
@@ -135,7 +129,7 @@ def step_between(steps: int) -> int:
 @torch.no_grad()
 def gates(network: Network, inputs: Inputs, row: int) -> dict[str, dict[str, Any]]:
     """The gates and states (time, units) of each recurrent layer by name for one sample; empty without such layers."""
-    by_layer = internals.gates(network, network.preprocess(row_of(inputs, row)))
+    by_layer = internals.gates(network, network.preprocess(single_row(inputs, row)))
     return {
         layer: {gate: encode_array(thin(values)[0].numpy()) for gate, values in states.items()}
         for layer, states in by_layer.items()

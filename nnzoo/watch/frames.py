@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.sequences import Inputs
+from nnzoo.data.sequences import Inputs, single_row
 from nnzoo.errors import CheckpointError
 from nnzoo.models.network import Network
 from nnzoo.predict.images import max_pixel_value
@@ -127,7 +127,7 @@ class Frames:
             stride = -(-max(images.shape[2:]) // MAX_SIDE)
             pixels = (images.clamp(0, 1) * 255).round().byte()[:, :3, ::stride, ::stride]
             return {"images": encode_array(pixels.permute(0, 2, 3, 1).contiguous().numpy())}
-        rows = [frame_parts.row_of(self.inputs, row)[0] for row in range(count)]
+        rows = [single_row(self.inputs, row)[0] for row in range(count)]
         if spec.input.kind == "series":
             curves = [row[:: frame_parts.step_between(len(row)), :8] for row in rows]
             return {

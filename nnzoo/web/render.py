@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -36,7 +37,7 @@ class Script:
     data: Mapping[str, Any] = field(default_factory=dict)
     connects: bool = False
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The content of the script element."""
         folder = files("nnzoo.web").joinpath("scripts")
@@ -104,6 +105,11 @@ def encode_array(array: Any, keep_float64: bool = False) -> dict[str, Any]:
     little_endian = values.astype(values.dtype.newbyteorder("<"))
     encoded = base64.b64encode(little_endian.tobytes()).decode()
     return {"type": values.dtype.name, "shape": list(values.shape), "values": encoded}
+
+
+def data_url(image: bytes, form: str = "png") -> str:
+    """Return the address of an image that is part of the page."""
+    return f"data:image/{form};base64,{base64.b64encode(image).decode()}"
 
 
 def _to_plain(value: Any) -> Any:

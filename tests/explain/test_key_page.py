@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import pytest
 
+from nnzoo.config.json_schema import json_schema
 from nnzoo.config.option_tables import first_paragraph
 from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS
 from nnzoo.config.sections import validate_section
@@ -18,13 +20,32 @@ from nnzoo.explain.key_page import (
     TOP_TEXTS,
     example_line,
     key_page,
-    schema_keys,
     translate,
     value_texts,
     words_of,
 )
 from nnzoo.explain.keys import all_keys
 from nnzoo.explain.languages import LANGUAGES
+
+
+def schema_keys() -> set[str]:
+    """Every dotted key of the JSON Schema, as `nnzoo schema` prints it, without former names."""
+    root = json_schema()
+    keys: set[str] = set()
+
+    def add(node: dict[str, Any], prefix: str) -> None:
+        if "$ref" in node:
+            add(root["$defs"][node["$ref"].rpartition("/")[2]], prefix)
+        for branch in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+            add(branch, prefix)
+        for name, child in node.get("properties", {}).items():
+            path = f"{prefix}.{name}" if prefix else name
+            if not child.get("deprecated") and path != "environment":
+                keys.add(path)
+                add(child, path)
+
+    add(root, "")
+    return keys
 
 
 def test_every_key_of_the_schema_has_a_page_in_both_languages() -> None:
