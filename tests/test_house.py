@@ -25,7 +25,8 @@ LAYERS = """
     nnzoo.file_io nnzoo.distributed
     nnzoo.process_group nnzoo.config.yaml_parser nnzoo.config.options
     nnzoo.config.split_options nnzoo.config.preprocess_options
-    nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options nnzoo.config.eval_options
+    nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.optim_options nnzoo.config.train_options nnzoo.config.sweep_options
+    nnzoo.config.eval_options
     nnzoo.config.recording_options nnzoo.config.text_options
     nnzoo.config.registry nnzoo.config.source_map nnzoo.config.formatting
     nnzoo.config.renamed_keys nnzoo.config.json_schema nnzoo.config.nested_options

@@ -22,10 +22,10 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 81,
-    "spine_lines": 15_150,
-    "modules": 327,
-    "lines": 60_500,
+    "spine_files": 92,
+    "spine_lines": 17_000,
+    "modules": 350,
+    "lines": 65_000,
     "fmt_skips": 0,
     "ignored_rules": 11,
 }

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnzoo.config.eval_options import EvalOptions
+from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
 from nnzoo.config.options import NAME_PATTERN, Options
 from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Registry
-from nnzoo.config.train_options import DEFAULT_OPTIMIZER, SweepOptions, TrainOptions
+from nnzoo.config.sweep_options import SweepOptions
+from nnzoo.config.train_options import TrainOptions
 from nnzoo.config.yaml_parser import Path
 
 Node = dict[str, Any]

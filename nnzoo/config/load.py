@@ -18,8 +18,8 @@ from nnzoo.config.run_config import RunConfig
 from nnzoo.config.section_issues import preview
 from nnzoo.config.sections import validate_sections
 from nnzoo.config.source_map import SourceMap
+from nnzoo.config.sweep_options import RangeOptions
 from nnzoo.config.sweep_space import key_path, set_at_path, storage_kind, validate_sweep
-from nnzoo.config.train_options import RangeOptions
 from nnzoo.config.yaml_parser import Document
 from nnzoo.errors import ConfigError, ConfigIssue, UsageError, shell_word
 from nnzoo.text import shorten

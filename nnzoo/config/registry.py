@@ -14,7 +14,15 @@ from importlib import import_module, metadata
 from traceback import walk_tb
 from typing import Any
 
-from nnzoo.config import data_options, model_options, recording_options, text_options, train_options
+from nnzoo.config import (
+    data_options,
+    model_options,
+    optim_options,
+    recording_options,
+    sweep_options,
+    text_options,
+    train_options,
+)
 from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.options import Options
 from nnzoo.errors import NnzooError, PluginError, UsageError
@@ -193,10 +201,10 @@ DATA = Registry(
 
 OPTIMIZERS = Registry(
     {
-        "sgd": Entry(train_options.SgdOptions, "torch.optim:SGD"),
-        "adam": Entry(train_options.AdamOptions, "torch.optim:Adam"),
-        "adamw": Entry(train_options.AdamWOptions, "torch.optim:AdamW"),
-        "rmsprop": Entry(train_options.RmspropOptions, "torch.optim:RMSprop"),
+        "sgd": Entry(optim_options.SgdOptions, "torch.optim:SGD"),
+        "adam": Entry(optim_options.AdamOptions, "torch.optim:Adam"),
+        "adamw": Entry(optim_options.AdamWOptions, "torch.optim:AdamW"),
+        "rmsprop": Entry(optim_options.RmspropOptions, "torch.optim:RMSprop"),
     }
 )
 
@@ -207,18 +215,18 @@ DOCUMENTED_OPTIONS = Registry(
         **{
             f"schedule {name}": Entry(options, "nnzoo.training.lr_schedule:lr_factor")
             for name, options in (
-                ("constant", train_options.ConstantOptions),
-                ("cosine", train_options.CosineOptions),
-                ("one_cycle", train_options.OneCycleOptions),
-                ("step", train_options.StepOptions),
-                ("linear", train_options.LinearOptions),
-                ("plateau", train_options.PlateauOptions),
-                ("coslog", train_options.CosLogOptions),
+                ("constant", optim_options.ConstantOptions),
+                ("cosine", optim_options.CosineOptions),
+                ("one_cycle", optim_options.OneCycleOptions),
+                ("step", optim_options.StepOptions),
+                ("linear", optim_options.LinearOptions),
+                ("plateau", optim_options.PlateauOptions),
+                ("coslog", optim_options.CosLogOptions),
             )
         },
         "train": Entry(train_options.TrainOptions, "nnzoo.training.trainer:Trainer"),
         "eval": Entry(EvalOptions, "nnzoo.evaluation.evaluate:evaluate_split"),
-        "sweep": Entry(train_options.SweepOptions, "nnzoo.sweep.search:search"),
+        "sweep": Entry(sweep_options.SweepOptions, "nnzoo.sweep.search:search"),
     }
 )
 
@@ -242,6 +250,6 @@ def options_class(tree: Mapping[str, Any], section: str) -> type[Options] | None
     value = tree.get(section)
     name = value.get("name") if isinstance(value, dict) else value
     if name is None and section == "optim":
-        name = train_options.DEFAULT_OPTIMIZER
+        name = optim_options.DEFAULT_OPTIMIZER
     entry = REGISTRIES[section].get(name) if isinstance(name, str) else None
     return entry.options if entry else None

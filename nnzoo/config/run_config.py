@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from nnzoo.config.data_options import DataOptions
 from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.model_options import ModelOptions
+from nnzoo.config.optim_options import OptimOptions
 from nnzoo.config.registry import RUN_SECTIONS
 from nnzoo.config.renamed_keys import rename_former_keys, rename_note
 from nnzoo.config.sections import validate_sections
-from nnzoo.config.train_options import OptimOptions, TrainOptions
+from nnzoo.config.train_options import TrainOptions
 from nnzoo.config.yaml_parser import Position, dotted
 from nnzoo.errors import ConfigError, ConfigIssue, NnzooError
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
 from nnzoo.config.options import is_name, is_seed
 from nnzoo.config.registry import REGISTRIES, RUN_SECTIONS, is_known, options_class
 from nnzoo.config.renamed_keys import rename_former_keys
-from nnzoo.config.train_options import DEFAULT_OPTIMIZER
 
 if TYPE_CHECKING:
     from nnzoo.config.section_issues import Issue

@@ -19,7 +19,7 @@ from nnzoo.config.registry import SECTIONS
 from nnzoo.config.renamed_keys import current_path
 from nnzoo.config.section_issues import Issue, preview
 from nnzoo.config.sections import validate_section
-from nnzoo.config.train_options import MAX_TRIALS, RangeOptions, SweepOptions
+from nnzoo.config.sweep_options import MAX_TRIALS, RangeOptions, SweepOptions
 from nnzoo.config.yaml_parser import Path, dotted
 
 DEFAULT_TRIALS = 30

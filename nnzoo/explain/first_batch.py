@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config import RunConfig
-from nnzoo.config.train_options import ConstantOptions
+from nnzoo.config.optim_options import ConstantOptions
 from nnzoo.data.dataset import Split
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.errors import DivergedError

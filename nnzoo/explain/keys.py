@@ -11,7 +11,8 @@ from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.hints import KEY_SYNONYMS
 from nnzoo.config.options import Options, nested_options
 from nnzoo.config.registry import REGISTRIES
-from nnzoo.config.train_options import SweepOptions, TrainOptions
+from nnzoo.config.sweep_options import SweepOptions
+from nnzoo.config.train_options import TrainOptions
 
 SECTIONS: dict[str, type[Options]] = {
     "train": TrainOptions,

@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from nnzoo import file_io
 from nnzoo.config.formatting import flow_yaml
+from nnzoo.config.sweep_options import RangeOptions
 from nnzoo.config.sweep_space import range_end
-from nnzoo.config.train_options import RangeOptions
 from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.sampling import derive_seed
 from nnzoo.errors import ConfigError, shell_word

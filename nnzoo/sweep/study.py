@@ -30,8 +30,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nnzoo.config import RunConfig
 from nnzoo.config.run_config import from_dict
+from nnzoo.config.sweep_options import SweepOptions
 from nnzoo.config.sweep_space import Sweep
-from nnzoo.config.train_options import SweepOptions, higher_is_better
+from nnzoo.config.train_options import higher_is_better
 from nnzoo.errors import CheckpointError
 from nnzoo.file_io import file_lock
 from nnzoo.sweep.storage import StudyStorage, cached_backend

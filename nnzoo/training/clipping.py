@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nnzoo.config.train_options import ClipOptions
+from nnzoo.config.optim_options import ClipOptions
 
 
 def clip_by_value(gradients: list[Tensor], limit: float) -> None:

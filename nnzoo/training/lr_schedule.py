@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from nnzoo.config.options import parse_duration
-from nnzoo.config.train_options import (
+from nnzoo.config.optim_options import (
     CosineOptions,
     CosLogOptions,
     LinearOptions,
@@ -15,6 +14,7 @@ from nnzoo.config.train_options import (
     ScheduleOptions,
     StepOptions,
 )
+from nnzoo.config.options import parse_duration
 
 
 def steps_of(duration: str, steps_per_epoch: int) -> int:

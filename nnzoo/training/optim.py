@@ -11,10 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config.train_options import (
-    AdamOptions,
-    OptimOptions,
-)
+from nnzoo.config.optim_options import AdamOptions, OptimOptions
 from nnzoo.kernels.step import AdamRows, AdamStep, ParameterTable, grad_norm, supports_adam
 from nnzoo.training.clipping import clip_by_value, clip_divisor, divide_members, global_norms
 from nnzoo.training.updates import UPDATES, ParameterGroup, Update, moment_names

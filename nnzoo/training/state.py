@@ -8,13 +8,8 @@ from typing import Any
 
 import torch
 
-from nnzoo.config.train_options import (
-    EarlyStopping,
-    PlateauOptions,
-    ScheduleOptions,
-    TrainOptions,
-    higher_is_better,
-)
+from nnzoo.config.optim_options import PlateauOptions, ScheduleOptions
+from nnzoo.config.train_options import EarlyStopping, TrainOptions, higher_is_better
 from nnzoo.errors import CheckpointError
 
 

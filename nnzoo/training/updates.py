@@ -9,12 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nnzoo.config.train_options import (
-    AdamOptions,
-    OptimOptions,
-    RmspropOptions,
-    SgdOptions,
-)
+from nnzoo.config.optim_options import AdamOptions, OptimOptions, RmspropOptions, SgdOptions
 
 
 class ParameterGroup:

@@ -1,4 +1,4 @@
-"""Options of training: the monitor and the optimizer."""
+"""Options of training: the monitor, the quantiles."""
 
 from __future__ import annotations
 
@@ -27,10 +27,6 @@ def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
 
 def test_an_empty_optim_or_train_section_has_its_defaults() -> None:
     assert config(f"{FIRST}optim:\ntrain:\n") == config(FIRST)
-
-
-def test_optim_without_a_name_is_adam() -> None:
-    assert config(f"{FIRST}optim: {{lr: 0.5}}").optim.name == "adam"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnzoo.config.train_options import ClipOptions, CosineOptions
+from nnzoo.config.optim_options import ClipOptions, CosineOptions
 from nnzoo.explain.keys import find_keys, former_names, inner_keys, synonyms, variant_name
 
 

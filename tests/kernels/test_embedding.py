@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnzoo.config.model_options import LstmOptions, MlpOptions
-from nnzoo.config.train_options import AdamOptions, AdamWOptions
+from nnzoo.config.optim_options import AdamOptions, AdamWOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import GatheredSequences
 from nnzoo.kernels import build

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnzoo.config.train_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
+from nnzoo.config.optim_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
 from nnzoo.data.preprocess import Scale
 from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.evaluation.tasks.regression import Regression

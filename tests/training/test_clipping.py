@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnzoo.config.train_options import ClipOptions
+from nnzoo.config.optim_options import ClipOptions
 from nnzoo.training.clipping import clip_by_value, clip_divisor, divide_members, global_norms
 
 

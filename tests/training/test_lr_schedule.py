@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nnzoo.config.train_options import OptimOptions
+from nnzoo.config.optim_options import OptimOptions
 from nnzoo.training.lr_schedule import lr_factor
 from tests.training.trainer_cases import record_epoch
 from tests.zoo import begin, config

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnzoo.config.train_options import AdamOptions, ClipOptions, LrFactors
+from nnzoo.config.optim_options import AdamOptions, ClipOptions, LrFactors
 from nnzoo.evaluation import diagnostics
 from nnzoo.kernels import build
 from nnzoo.runs import checkpoint
