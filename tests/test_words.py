@@ -221,6 +221,7 @@ PLURALS = (
 UNITS = "second|minute|row|sample|step|epoch|unit|file|column|class|layer|batch|window|trial|thread"
 # Phrases in comments, docstrings, messages, templates and docs.
 PHRASES = {
+    r"neighbour\w*|colour\w*|behaviour\w*|grey(scale)?|(normal|initial|recogn)is(e|ed|es|ing)": "American spelling",
     r"trivial (answer|guess|forecast)s?": "baseline",
     r"(go|goes|going|gone) on (with|from|where|exactly)|(is|are|be) gone on": "resume",
     r"set aside": "moved to, held out",
@@ -277,6 +278,11 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("nnzoo/sweep/open_study.py", "lost"): "the option --lost",
     ("nnzoo/data/image_files/split_names.py", "pictures?"): "names of folders that people use",
     ("nnzoo/data/preprocess.py", "spread"): "a key of checkpoints",
+    ("nnzoo/config/hints.py", "normalise"): "what users type",
+    (
+        "examples/make_data.py",
+        "neighbour",
+    ): "a text of a user, whose bytes docs/text.md has figures of",
 }
 
 

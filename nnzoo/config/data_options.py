@@ -75,7 +75,7 @@ class WindowOptions(DataOptions):
 
 
 class DigitsOptions(ImageOptions):
-    """1,797 handwritten digits of 8x8 grey pixels (UCI, in scikit-learn's wheel)."""
+    """1,797 handwritten digits of 8x8 gray pixels (UCI, in scikit-learn's wheel)."""
 
     name: Literal["digits"]
     split: RowSplit = option(RowSplit(), "val, test, stratify, seed")
@@ -262,7 +262,7 @@ class ImageFolderOptions(LabeledImages, ImageOptions):
     name: Literal["image_folder"]
     path: str = option(..., "the folder")
     size: Size = option(64, "images are resized to this, a number or [height, width]")
-    color: bool = option(True, "three channels, or one (grey)")
+    color: bool = option(True, "three channels, or one (gray)")
     broken: Literal["stop", "skip"] = option(
         "stop", "for images that cannot be decoded: list them all and stop, or leave them out"
     )

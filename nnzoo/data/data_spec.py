@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 InputKind = Literal["image", "table", "series", "tokens"]
 TaskName = Literal["classification", "multilabel", "regression", "forecasting", "language_model"]
-# Grey values of more than 8 bits are read as of so many, where the training images say no less.
+# Gray values of more than 8 bits are read as of so many, where the training images say no less.
 GRAY_BITS = 16
 MAX_UINT8 = 255
 

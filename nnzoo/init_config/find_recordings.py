@@ -142,7 +142,7 @@ def _is_numbered(names: list[str]) -> bool:
 
 
 def _is_smooth(values: np.ndarray) -> bool:
-    """Whether neighbouring time steps (rows, channels, time) are alike, and not whole numbers as pixels are."""
+    """Whether neighboring time steps (rows, channels, time) are alike, and not whole numbers as pixels are."""
     known = values[np.isfinite(values)]
     if not len(known) or (known == np.round(known)).all():
         return False

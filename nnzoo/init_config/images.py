@@ -62,11 +62,11 @@ def _other_folders(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Properties of some of the images: the median of their shorter sides in pixels, whether all are grey,
+    """Properties of some of the images: the median of their shorter sides in pixels, whether all are gray,
     and the range of width / height."""
 
     side: int
-    is_grey: bool
+    is_gray: bool
     ratios: tuple[float, float]
 
 
@@ -75,7 +75,7 @@ def _sample(files: Sequence[str]) -> _Sample:
 
     from nnzoo.data.image_files.decode import FORMATS
 
-    sides, is_grey, ratios = [], True, []
+    sides, is_gray, ratios = [], True, []
     for file in files[:: max(1, len(files) // SAMPLE_IMAGES)][:SAMPLE_IMAGES]:
         try:
             with warnings.catch_warnings():
@@ -83,12 +83,12 @@ def _sample(files: Sequence[str]) -> _Sample:
                 with Image.open(file, formats=FORMATS) as image:
                     sides.append(min(image.size))
                     ratios.append(image.width / image.height)
-                    is_grey = is_grey and (image.mode in ("L", "1") or image.mode.startswith("I"))
+                    is_gray = is_gray and (image.mode in ("L", "1") or image.mode.startswith("I"))
         except Exception:  # training names the broken ones
             continue
     if not sides:
         return _Sample(64, False, (1.0, 1.0))
-    return _Sample(sorted(sides)[len(sides) // 2], is_grey, (min(ratios), max(ratios)))
+    return _Sample(sorted(sides)[len(sides) // 2], is_gray, (min(ratios), max(ratios)))
 
 
 def image_sections(head: list[str], train: int, files: Sequence[str], notes: list[str]) -> str:
@@ -109,8 +109,8 @@ def image_sections(head: list[str], train: int, files: Sequence[str], notes: lis
                 "size: [height, width] gives them another shape",
             ]
         )
-    if sample.is_grey:
-        lines.append("  color: false    # all images that were sampled are grey")
+    if sample.is_gray:
+        lines.append("  color: false    # all images that were sampled are gray")
     shift = max(1, size // 10)
     lines.append(
         f"  augment: {{shift: {shift}}}    # add flip: horizontal if left and right mean the same"

@@ -17,7 +17,7 @@ SIDE = 8
 
 
 def drawing(kind: int, rng: np.random.Generator) -> np.ndarray:
-    """A grey image (8, 8) uint8 of one of three classes."""
+    """A gray image (8, 8) uint8 of one of three classes."""
     image = rng.integers(0, 60, (SIDE, SIDE)).astype(np.uint8)
     if kind == 0:
         image[:, int(rng.integers(1, 7))] = 220

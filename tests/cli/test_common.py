@@ -1,4 +1,4 @@
-"""Options that commands have in common, colours and exit codes."""
+"""Options that commands have in common, colors and exit codes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from tests.cli.first_config import NNZOO
 
-# Colours.
+# Colors.
 
 
-def test_no_colour_where_it_is_not_wanted_or_no_terminal(
+def test_no_color_where_it_is_not_wanted_or_no_terminal(
     nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "\x1b" not in nnzoo("models").out

@@ -281,9 +281,9 @@ def test_init_of_images_sees_their_size_and_colour(nnzoo: NNZOO) -> None:
         28,
         True,
     )
-    images("grey", "L")
-    assert nnzoo("init", "grey").code == 0
-    assert load_config("grey").data.color is False  # type: ignore[attr-defined]
+    images("gray", "L")
+    assert nnzoo("init", "gray").code == 0
+    assert load_config("gray").data.color is False  # type: ignore[attr-defined]
 
 
 def test_init_of_images_leaves_out_what_it_cannot_read(nnzoo: NNZOO) -> None:

@@ -1,4 +1,4 @@
-"""Errors as a terminal shows them: places, quoted lines, colours, words that are not broken."""
+"""Errors as a terminal shows them: places, quoted lines, colors, words that are not broken."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def test_the_page_of_words_names_keys_of_the_language() -> None:
         assert word in page
 
 
-def test_colour_is_for_terminals_that_want_it(
-    monkeypatch: pytest.MonkeyPatch, nnzoo: Nnzoo
-) -> None:
+def test_color_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch, nnzoo: Nnzoo) -> None:
     Path("c.yaml").write_text("data: digits\nmodel: {name: cnn, chanels: [3]}\n")
     assert "\x1b[" not in nnzoo("check", "c.yaml").err
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -37,7 +37,7 @@ from tests.data.image_files.folders import (
     save_pixels,
     sizes,
     whole,
-    write_colours,
+    write_colors,
     write_file,
 )
 
@@ -271,7 +271,7 @@ def test_splits_of_a_folder_map_one_cache() -> None:
             torch.testing.assert_close(tensor, fitted[1][name], rtol=1e-12, atol=1e-12)
 
 
-def grey(top: int, dtype: Any, name: str = "tif", root: str = "d") -> None:
+def gray(top: int, dtype: Any, name: str = "tif", root: str = "d") -> None:
     """Two classes of two images each; the largest value of all is `top`."""
     for label, values in (("a", (0, top // 4)), ("b", (top // 2, top))):
         for value in values:
@@ -295,7 +295,7 @@ def grey(top: int, dtype: Any, name: str = "tif", root: str = "d") -> None:
 def test_values_are_scaled_by_the_largest_of_the_folder(
     top: int, dtype: Any, name: str, shift: int
 ) -> None:
-    grey(top, dtype, name)
+    gray(top, dtype, name)
     dataset = load_rows()
     assert sorted(pixels(dataset)) == sorted(
         value >> shift for value in (0, top // 4, top // 2, top)
@@ -303,7 +303,7 @@ def test_values_are_scaled_by_the_largest_of_the_folder(
     assert (dataset.spec.bits != 16) == (shift != 8)
     scale = f"divided by {1 << shift}" if shift else "taken as they are"
     assert dataset.notes == [
-        f"4 images have grey values of 16 or 32 bits (a/0.{name}, …); all are below "
+        f"4 images have gray values of 16 or 32 bits (a/0.{name}, …); all are below "
         f"{256 << shift:,} and {scale}"
     ]
     again = load_rows(spec=dataset.spec)
@@ -312,8 +312,8 @@ def test_values_are_scaled_by_the_largest_of_the_folder(
 
 
 def test_test_images_are_scaled_as_training_ones_and_cut_where_brighter() -> None:
-    grey(1000, np.uint16, root="d/train")
-    grey(3000, np.uint16, root="d/test")
+    gray(1000, np.uint16, root="d/train")
+    gray(3000, np.uint16, root="d/test")
     dataset = load_rows()
     assert dataset.spec.bits == 10
     assert pixels(dataset, "test") == [0, 750 >> 2, 255, 255]
@@ -325,13 +325,13 @@ def test_test_images_are_scaled_as_training_ones_and_cut_where_brighter() -> Non
 
 
 def test_an_image_that_comes_out_black_is_said() -> None:
-    grey(60_000, np.uint16)
+    gray(60_000, np.uint16)
     save_pixels("d/a/dark.tif", np.full((4, 4), 200, np.uint16))
     assert "1 image of these come out black (a/dark.tif)" in load_rows().notes
 
 
 def deep_png(path: str, value: int) -> None:
-    """A PNG of 16 bits a colour, which Pillow does not write."""
+    """A PNG of 16 bits a color, which Pillow does not write."""
     row = b"\0" + np.full((4, 3), value, ">u2").tobytes()
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -346,19 +346,19 @@ def deep_png(path: str, value: int) -> None:
     )
 
 
-def test_colours_of_sixteen_bits_are_said_and_refused_where_they_come_out_black() -> None:
+def test_colors_of_sixteen_bits_are_said_and_refused_where_they_come_out_black() -> None:
     for label, value in (("a", 3000), ("b", 4095)):
         deep_png(f"d/{label}/0.png", value)
     dataset = load_rows()
     assert pixels(dataset) == [11, 15]
     assert dataset.notes == [
-        "2 images have colours of 16 bits, of which the upper 8 are read (a/0.png, …); the largest "
+        "2 images have colors of 16 bits, of which the upper 8 are read (a/0.png, …); the largest "
         "value is 15 of 255"
     ]
     for label in "ab":
         deep_png(f"d/{label}/1.png", 255)
     with pytest.raises(
-        Exception, match=r"2 of 4 images are broken:\n  d/a/1\.png: its colours have 16"
+        Exception, match=r"2 of 4 images are broken:\n  d/a/1\.png: its colors have 16"
     ):
         load_rows()
 
@@ -377,7 +377,7 @@ def test_transparent_and_cmyk_images_are_said() -> None:
 
 
 def test_equal_images_are_counted_wherever_they_are() -> None:
-    write_colours()
+    write_colors()
     for name in ("d/a/7.png", "d/a/8.png"):
         shutil.copy("d/a/0.png", name)
     assert load_rows().notes == [
@@ -385,8 +385,8 @@ def test_equal_images_are_counted_wherever_they_are() -> None:
     ]
 
 
-def test_negative_values_are_no_colours() -> None:
-    grey(1000, np.int32)
+def test_negative_values_are_no_colors() -> None:
+    gray(1000, np.int32)
     save_pixels("d/a/ct.tif", np.full((4, 4), -1000, np.int32))
     with pytest.raises(Exception, match=r"a/ct\.tif: negative pixel values have no fixed range"):
         load_rows()
@@ -410,7 +410,7 @@ def test_predict_scales_as_training_did(nnzoo: Any) -> None:
 
 
 def test_the_first_of_several_frames_is_taken_and_said(nnzoo: Any) -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "lime")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "lime")]
     for label, name in (("a", "x.gif"), ("a", "y.png"), ("b", "z.tif")):
         Path(f"d/{label}").mkdir(parents=True, exist_ok=True)
         frames[0].save(f"d/{label}/{name}", save_all=name != "y.png", append_images=frames[1:])
@@ -530,7 +530,7 @@ def test_all_broken_images_are_named_at_once_or_skipped(nnzoo: Any) -> None:
     ("suffix", "dtype", "top"),
     [("png", "uint16", 4000), ("tif", "uint16", 60000), ("tif", "int32", 4000)],
 )
-def test_broken_grey_images_of_all_parts_are_named_at_once_or_skipped(
+def test_broken_gray_images_of_all_parts_are_named_at_once_or_skipped(
     suffix: str, dtype: str, top: int, nnzoo: Any
 ) -> None:
     generator = np.random.default_rng(0)
@@ -554,7 +554,7 @@ def test_broken_grey_images_of_all_parts_are_named_at_once_or_skipped(
     assert result.code == 0
     text = flat(result.err)
     assert "left out: 3 broken images (data.broken: skip): " in text
-    assert "27 images have grey values of 16 or 32 bits" in text
+    assert "27 images have gray values of 16 or 32 bits" in text
     assert "rows: 9 train · 9 val · 9 test" in text
 
 

@@ -347,7 +347,7 @@ def test_many_gaps_are_said_and_leave_no_season(nnzoo: NNZOO) -> None:
     assert times(forecasts) == ["2021-01-17 16:00:00", "2021-01-17 17:00:00"]
     missing = int((~kept).sum())
     assert f"of the hours are missing ({missing} of 400)" in message
-    assert "count as neighbours" in message
+    assert "count as neighbors" in message
     assert "no baseline of the last season" in message
     assert "last season" not in json.dumps(nnzoo("eval", RUN, "--json").json)
 
@@ -358,7 +358,7 @@ def test_uneven_dates_are_said_and_forecasts_say_why_they_have_none(nnzoo: NNZOO
     write("Date,load", dates, wave(100))
     initialised(nnzoo)
     trained = nnzoo("train", "--config", "s", "-s", "train.epochs=1")
-    assert "distances between neighbours differ, from 1 day to 19 days" in trained.err
+    assert "distances between neighbors differ, from 1 day to 19 days" in trained.err
     result = nnzoo("predict", RUN)
     assert result.out.startswith("step,load\n")
     assert "the dates that follow are not known" in result.err
@@ -488,7 +488,7 @@ def test_a_missing_target_inside_a_series_is_a_gap_in_time(word: str) -> None:
     dataset = load(window=4)
     assert (
         "left out inside the series: 1 row without a value of 'sales', first data row 31; their "
-        "neighbours count as consecutive steps"
+        "neighbors count as consecutive steps"
     ) in dataset.notes
     assert any(note.startswith("2% of the days are missing (1 of 60)") for note in dataset.notes)
     write("date,sales", [*days(60)[:30], *days(60)[31:]], [*wave(30), *wave(29)])

@@ -136,17 +136,17 @@ def test_emnist_stands_upright_and_letters_count_from_zero(
 
 def test_usps_keeps_its_images_and_labels() -> None:
     Path("root").mkdir()
-    grey = images(4, 16, 16)
+    gray = images(4, 16, 16)
     lines = [
         f"{i + 1} "
         + " ".join(f"{j + 1}:{v / 255 * 2 - 1:.6f}" for j, v in enumerate(image.ravel()))
-        for i, image in enumerate(grey)
+        for i, image in enumerate(gray)
     ]
     for name in ("usps.bz2", "usps.t.bz2"):
         Path("root", name).write_bytes(bz2.compress("\n".join(lines).encode()))
     dataset = published("usps")
     x, y = dataset.splits["train"].tensors()
-    assert np.abs(x[:, 0].numpy().astype(int) - grey).max() <= 1
+    assert np.abs(x[:, 0].numpy().astype(int) - gray).max() <= 1
     assert (y.tolist(), dataset.spec.labels[0]) == ([0, 1, 2, 3], "0")
 
 
@@ -157,12 +157,12 @@ def test_svhn_keeps_its_images_and_labels(monkeypatch: pytest.MonkeyPatch) -> No
         import_torchvision("torchvision.datasets").SVHN, "_check_integrity", lambda self: True
     )
     Path("root").mkdir()
-    colour = images(5, 32, 32, 3)
+    color = images(5, 32, 32, 3)
     classes = np.array([[1], [2], [10], [9], [10]])  # 10 stands for zero
     for part in ("train", "test"):
-        savemat(f"root/{part}_32x32.mat", {"X": colour.transpose(1, 2, 3, 0), "y": classes})
+        savemat(f"root/{part}_32x32.mat", {"X": color.transpose(1, 2, 3, 0), "y": classes})
     x, y = published("svhn").splits["train"].tensors()
-    np.testing.assert_array_equal(x, colour.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(x, color.transpose(0, 3, 1, 2))
     assert y.tolist() == [1, 2, 0, 9, 0]
 
 
@@ -173,16 +173,16 @@ def test_cifar_keeps_its_images_and_labels(name: str, monkeypatch: pytest.Monkey
     cls = getattr(module, name.upper())
     folder = Path("root", cls.base_folder)
     folder.mkdir(parents=True)
-    colour = images(6, 3, 32, 32)
+    color = images(6, 3, 32, 32)
     key = "labels" if name == "cifar10" else "fine_labels"
-    batch = {"data": colour.reshape(6, -1), key: [3, 1, 4, 1, 5, 9]}
+    batch = {"data": color.reshape(6, -1), key: [3, 1, 4, 1, 5, 9]}
     for file, _ in cls.train_list + cls.test_list:
         (folder / file).write_bytes(pickle.dumps(batch))
     words = [f"word{i}" for i in range(10 if name == "cifar10" else 100)]
     (folder / cls.meta["filename"]).write_bytes(pickle.dumps({cls.meta["key"]: words}))
     dataset = published(name)
     x, y = dataset.splits["test"].tensors()
-    np.testing.assert_array_equal(x, colour)
+    np.testing.assert_array_equal(x, color)
     assert (y.tolist(), dataset.spec.labels) == ([3, 1, 4, 1, 5, 9], words)
     assert len(dataset.splits["train"]) == 6 * len(cls.train_list)
 

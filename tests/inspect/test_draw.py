@@ -10,7 +10,7 @@ import pytest
 from nnzoo.inspect import draw
 
 
-def test_the_grey_of_a_drawn_sum_is_that_of_the_numbers() -> None:
+def test_the_gray_of_a_drawn_sum_is_that_of_the_numbers() -> None:
     maps = np.random.default_rng(0).random((4, 6, 6)).astype(np.float32)
     figure = draw.channels("layer", maps)
     shown: Any = figure.subfigs[0].axes[0].images[0]

@@ -104,7 +104,7 @@ def test_any_string_is_predicted(model: Any, tokens: str, tmp_path: Path) -> Non
     assert "cut to the first 50 tokens (data.max_length): " in notes
     empty = 2 if tokens == "words" else 1
     assert f"texts without any token, read as one <unknown>: {empty}" in notes
-    # Padding and its neighbours do not change a text's answer.
+    # Padding and its neighbors do not change a text's answer.
     single = predicted(network, STRANGE[2]).values
     np.testing.assert_allclose(predictions.values[2:3], single, rtol=1e-5)
 

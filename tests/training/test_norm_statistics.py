@@ -154,7 +154,7 @@ def test_a_run_from_before_goes_on_with_running_averages() -> None:
 
 
 def photos(count: int) -> tuple[np.ndarray, list[int]]:
-    """Small images of three patterns on a noisy ground of any colour."""
+    """Small images of three patterns on a noisy ground of any color."""
     rng = np.random.default_rng(0)
     images, classes = [], []
     for i in range(count):

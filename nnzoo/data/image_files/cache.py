@@ -60,7 +60,7 @@ class DecodedImages:
     """The images of some files.
 
     x: uint8 (rows, channels, height, width), mapped; digests: (rows, DIGEST) uint8, equal for equal
-    pixels; kept: which of the files the rows are; bits: of grey images with more than 8 bits, None
+    pixels; kept: which of the files the rows are; bits: of gray images with more than 8 bits, None
     where there are none; damaged: the cache failed verification, and was written again.
     """
 
@@ -75,7 +75,7 @@ class DecodedImages:
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """Format of decoded images: height and width, 3 channels or 1, and the bits of grey images that have more
+    """Format of decoded images: height and width, 3 channels or 1, and the bits of gray images that have more
     than 8; None: by their largest value."""
 
     height: int

@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000
 # An image that takes more memory than this while it is decoded is decoded alone.
 LARGE = 1 << 28
-# Bits of grey images with more than 8 per pixel, unless the training images have smaller values.
+# Bits of gray images with more than 8 per pixel, unless the training images have smaller values.
 BITS = 16
 # In place of bits: floating-point values from 0 to 1. A little more is an overshoot of resampling.
 UNIT_RANGE = 0
@@ -65,7 +65,7 @@ class DecodeInfo:
 
     limit: bytes that decoding may take; animated: it has more than one frame or page; largest: its
     largest value, where its pixels are integers of more than 8 bits, or (a float) floating-point;
-    deep: the largest of the upper 8 bits, where its colours have 16, of which Pillow reads no more;
+    deep: the largest of the upper 8 bits, where its colors have 16, of which Pillow reads no more;
     converted: another reason why its values change, "transparent" or a mode such as CMYK.
     """
 
@@ -86,7 +86,7 @@ def decode_image(
 ) -> np.ndarray:
     """One image as uint8 (channels, height, width), upright and resized.
 
-    Transparent pixels are blended with white; only the first of several frames or pages is read. Grey
+    Transparent pixels are blended with white; only the first of several frames or pages is read. Gray
     values of `bits` bits, and floating-point values (`float_bits`), become 8 bits. Raises
     BrokenImageError, a DataError naming the file.
     """
@@ -146,8 +146,8 @@ def _open_upright(file: str | Path, side: int, bits: int, info: DecodeInfo) -> A
             info.deep = max(int(top) for _, top in _ranges(upright))
             if info.deep <= 1:
                 raise ValueError(
-                    "its colours have 16 bits and small values, and come out black; save "
-                    "it with 8 bits a colour"
+                    "its colors have 16 bits and small values, and come out black; save "
+                    "it with 8 bits a color"
                 )
         return upright
 

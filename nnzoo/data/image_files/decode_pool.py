@@ -89,7 +89,7 @@ def decode_all(
 ) -> DecodeReport:
     """Decode all images into the .npy file `path`, which exists: uint8 (rows, channels, height, width).
 
-    bits: those of grey images with more than 8 per pixel; None: by their largest value (`bits_of`).
+    bits: those of gray images with more than 8 per pixel; None: by their largest value (`bits_of`).
     advance: called with how many images are done. Rows of broken images are left as they are.
     """
     report = _decode(range(len(files)), files, path, color, BITS if bits is None else bits, advance)
@@ -103,7 +103,7 @@ def decode_all(
 
 
 def bits_of(report: DecodeReport) -> int | None:
-    """The bits that grey images of more than 8 bits a pixel need; None where there are none."""
+    """The bits that gray images of more than 8 bits a pixel need; None where there are none."""
     if not report.largest:
         return None
     largest = max(report.largest.values())

@@ -66,7 +66,7 @@ def decoding_notes(parts: Iterable[DecodedPart], bits: int) -> list[str]:
         notes.append(Note("N18", f"{count} {mode}: {how} ({list_some(names)})"))
     if names := files["deep colors"]:
         text = (
-            f"{_have(names)} colours of 16 bits, of which the upper 8 are read "
+            f"{_have(names)} colors of 16 bits, of which the upper 8 are read "
             f"({list_some(names, 1)}); the largest value is {brightest} of 255"
         )
         notes.append(Note("N18", text))
@@ -94,7 +94,7 @@ def _value_notes(files: dict[str, list[str]], bits: int, largest_float: float) -
     if names := files["deep"]:
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
         text = (
-            f"{_have(names)} grey values of 16 or 32 bits ({list_some(names, 1)}); all are below "
+            f"{_have(names)} gray values of 16 or 32 bits ({list_some(names, 1)}); all are below "
             f"{1 << bits:,} and {scale}"
         )
         notes.append(Note("N18", text))

@@ -209,7 +209,7 @@ def numbered(frame: pandas.DataFrame) -> bool:
     return list(frame.columns) == [str(i) for i in range(len(frame.columns))]
 
 
-# Maximum of stray rows at either end, and the number of neighbouring rows they are compared with.
+# Maximum of stray rows at either end, and the number of neighboring rows they are compared with.
 MAX_STRAY, SAMPLED = 3, 200
 _TOTALS = frozenset(
     [

@@ -130,7 +130,7 @@ class TimeAxis:
             )
             for where, rows, consequence in (
                 ("at the ends", ends, ""),
-                ("inside the series", inside, "; their neighbours count as consecutive steps"),
+                ("inside the series", inside, "; their neighbors count as consecutive steps"),
             )
             if rows
         ]
@@ -199,7 +199,7 @@ class TimeAxis:
 
 
 def ordered_fraction(times: Array) -> float:
-    """The fraction of neighbours that rise, or that fall; 0 where all times are the same."""
+    """The fraction of neighbors that rise, or that fall; 0 where all times are the same."""
     known = times[~np.isnan(times)] if times.dtype.kind == "f" else times[~np.isnat(times)]
     jumps = np.diff(known)
     zero = np.zeros(1, jumps.dtype)

@@ -32,10 +32,10 @@ MAX_FOOTER = 10
 # With a larger fraction of repeated times than this, a file has several series.
 MAX_REPEATED = 0.1
 MIN_KNOWN = 0.9
-# The rows of a table are in order of time where so many of the neighbours are.
+# The rows of a table are in order of time where so many of the neighbors are.
 IN_ORDER = 0.98
-# A file is sorted only if this fraction of neighbours is one step apart afterwards.
-SORTED_NEIGHBOURS = 0.9
+# A file is sorted only if this fraction of neighbors is one step apart afterwards.
+SORTED_NEIGHBORS = 0.9
 # Clocks are set back once a year.
 DAYS_BETWEEN_CHANGES = 300
 
@@ -287,7 +287,7 @@ def why_not_sorted(values: Sequence[Array]) -> str | None:
     if sum(map(len, distinct)) < sum(map(len, values)):
         return "sort"
     spacing = describe_spacing(distinct)
-    if spacing.frequency is None or spacing.neighbours < SORTED_NEIGHBOURS:
+    if spacing.frequency is None or spacing.neighbors < SORTED_NEIGHBORS:
         return "sort"
     is_misplaced = np.concatenate([v < np.maximum.accumulate(v) for v in values])
     if is_misplaced.mean() <= 0.05:

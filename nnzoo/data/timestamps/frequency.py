@@ -20,8 +20,8 @@ DAY = 24 * HOUR
 MAX_SEASON = 288
 # A time within this fraction of a step from the grid is on it: clocks of sensors are not exact.
 TOLERANCE = 0.1
-# The axis is irregular if a smaller fraction of neighbours is one step apart.
-MIN_NEIGHBOURS = 0.5
+# The axis is irregular if a smaller fraction of neighbors is one step apart.
+MIN_NEIGHBORS = 0.5
 # A weekday or hour that has less than this fraction of the usual number of rows is closed.
 CLOSED = 0.05
 MIN_WEEKS = 3
@@ -184,8 +184,8 @@ class NumericStep(Frequency):
 class Spacing:
     """Statistics of the distances between consecutive times of one or several series.
 
-    frequency: None where no grid holds most of them. steps: neighbours compared; gaps: those that
-    are further apart than one step; missing: time steps that lack in them; off: neighbours whose
+    frequency: None where no grid holds most of them. steps: neighbors compared; gaps: those that
+    are further apart than one step; missing: time steps that lack in them; off: neighbors whose
     distance is no whole number of steps. shortest, longest: distances, in the unit of the times;
     series: how many there are.
     """
@@ -200,14 +200,14 @@ class Spacing:
     series: int = 1
 
     @property
-    def neighbours(self) -> float:
-        """The fraction of neighbours that are one step apart."""
+    def neighbors(self) -> float:
+        """The fraction of neighbors that are one step apart."""
         return 1 - (self.gaps + self.off) / self.steps if self.frequency else 0.0
 
     def differ(self) -> str:
         """A message that distances differ, with their range."""
         low, high = _distance_text(self.shortest), _distance_text(self.longest)
-        return Note("N14", f"distances between neighbours differ, from {low} to {high}")
+        return Note("N14", f"distances between neighbors differ, from {low} to {high}")
 
     def notes(self) -> list[str]:
         """Gaps, and distances that differ, in a line each."""
@@ -220,16 +220,16 @@ class Spacing:
             total = self.missing + self.steps + self.series
             fraction = self.missing / total
             percent = f"{fraction:.0%}" if fraction >= 0.01 else f"{fraction:.1%}"
-            far = f"{self.gaps:,} step{'s' * (self.gaps > 1)} between neighbours "
+            far = f"{self.gaps:,} step{'s' * (self.gaps > 1)} between neighbors "
             far += f"{'are' if self.gaps > 1 else 'is'} longer than {one}"
             text = (
                 f"{percent} of the {self.frequency.name(2)} are missing ({self.missing:,} of "
-                f"{total:,}): {far}, and count{'s' * (self.gaps == 1)} as neighbours"
+                f"{total:,}): {far}, and count{'s' * (self.gaps == 1)} as neighbors"
             )
             notes.append(Note("N14", text))
         if self.off:
             text = (
-                f"{self.off:,} of {self.steps:,} distances between neighbours are not {one}; "
+                f"{self.off:,} of {self.steps:,} distances between neighbors are not {one}; "
                 "they count as equal steps"
             )
             notes.append(Note("N14", text))
@@ -245,9 +245,7 @@ def describe_spacing(series: Sequence[Array]) -> Spacing:
     result = [
         _measure(candidate, series, distances) for candidate in _candidates(series, distances)
     ]
-    result = [
-        item for item in result if item.neighbours >= MIN_NEIGHBOURS and item.off <= steps / 10
-    ]
+    result = [item for item in result if item.neighbors >= MIN_NEIGHBORS and item.off <= steps / 10]
     if not result:
         return Spacing(None, steps, 0, 0, 0, distances.min(), distances.max())
     if isinstance(result[0].frequency, MonthlyStep):  # 31 days are no grid for them

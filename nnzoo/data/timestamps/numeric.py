@@ -271,9 +271,9 @@ def _from_digits(numbers: _Numbers, digits: int) -> Array | None:
 
 
 def _steps(times: Array) -> float:
-    """The fraction of neighbours, in order and each once, that are one step apart."""
+    """The fraction of neighbors, in order and each once, that are one step apart."""
     distinct = np.unique(times)
-    return describe_spacing([distinct]).neighbours if len(distinct) > 2 else 0.0
+    return describe_spacing([distinct]).neighbors if len(distinct) > 2 else 0.0
 
 
 def _rises(values: Array) -> bool:
@@ -281,7 +281,7 @@ def _rises(values: Array) -> bool:
 
 
 def _is_monotonic(values: Array, repeats: bool) -> bool:
-    """Whether most neighbours rise, or most fall; without repeats, no value comes twice."""
+    """Whether most neighbors rise, or most fall; without repeats, no value comes twice."""
     jumps = np.diff(values)
     if not repeats and len(np.unique(values)) < len(values):
         return False

@@ -296,7 +296,7 @@ def _regularity(times: Array) -> tuple[float, float]:
         return (0.0, 0.0)
     rising = float((np.diff(times) >= np.timedelta64(0)).mean())
     spacing = describe_spacing([np.unique(times)])
-    return (round(spacing.neighbours, 6), round(max(rising, 1 - rising), 6))
+    return (round(spacing.neighbors, 6), round(max(rising, 1 - rising), 6))
 
 
 def compose_days(parts: dict[str, Array], weekly: Array | None = None) -> Array:

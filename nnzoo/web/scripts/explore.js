@@ -43,8 +43,8 @@ nnzoo.explore = (() => {
     return nnzoo.element("label", {class: "choice"}, nnzoo.element("span", {}, label), select);
   }
 
-  /** Draw values (height, width) from a place on in grey, the smallest black, the largest white. */
-  function grey(canvas, values, height, width, start = 0, [low, high] = range(values, start, height * width)) {
+  /** Draw values (height, width) from a place on in gray, the smallest black, the largest white. */
+  function gray(canvas, values, height, width, start = 0, [low, high] = range(values, start, height * width)) {
     draw(canvas, height, width, (i) => {
       const level = high > low ? (255 * (values[start + i] - low)) / (high - low) : 128;
       return [level, level, level];
@@ -166,5 +166,5 @@ nnzoo.explore = (() => {
     }), {class: "prediction"}));
   }
 
-  return {data, program, inputs, outputs, chooser, grey, draw, drawImage, curves, inputCurves, tokenElements, outline, cell, table, showPrediction, percent, range};
+  return {data, program, inputs, outputs, chooser, gray, draw, drawImage, curves, inputCurves, tokenElements, outline, cell, table, showPrediction, percent, range};
 })();

@@ -1,7 +1,7 @@
 "use strict";
 /** Feature maps of one input, and how a layer computes one place of them. */
 nnzoo.maps = (() => {
-  const {data, program, outputs, chooser, grey, drawImage, outline, showPrediction, inputCurves} = nnzoo.explore;
+  const {data, program, outputs, chooser, gray, drawImage, outline, showPrediction, inputCurves} = nnzoo.explore;
   const {explain, placeOf, flatIndex, placeName, field} = nnzoo.places;
   const root = document.getElementById("feature-maps");
   if (!root) return null;
@@ -74,10 +74,10 @@ nnzoo.maps = (() => {
       values.forEach((value, i) => { sum[i % sum.length] += value; });
       const place = () => [state.row, state.column];
       made.push(nnzoo.element("figure", {class: "sum"}, nnzoo.element("figcaption", {}, `Sum of ${channels} channels`),
-        add(picture("Sum of all channels", "map sum", (canvas) => grey(canvas, sum, height, width), height, width,
+        add(picture("Sum of all channels", "map sum", (canvas) => gray(canvas, sum, height, width), height, width,
           (row, column) => choose(state.channel, row, column), () => place()), place)));
       for (let c = 0; c < Math.min(channels, MOST_MAPS); c++) {
-        made.push(add(picture(`Channel ${c}`, "map", (canvas) => grey(canvas, values, height, width, c * height * width), height, width,
+        made.push(add(picture(`Channel ${c}`, "map", (canvas) => gray(canvas, values, height, width, c * height * width), height, width,
           (row, column) => choose(c, row, column), () => (state.channel === c ? place() : null)), place));
       }
     } else if (width > 1) {
@@ -85,16 +85,16 @@ nnzoo.maps = (() => {
       values.forEach((value, i) => { sum[i % width] += value; });
       const time = () => [0, state.column], both = () => [state.channel, state.column];
       made.push(nnzoo.element("figure", {class: "strip"}, nnzoo.element("figcaption", {}, `Sum of ${channels} channels over time`),
-        add(picture("Sum of all channels", "strip one", (canvas) => grey(canvas, sum, 1, width), 1, width, (_, column) => choose(state.channel, 0, column), time), time)));
+        add(picture("Sum of all channels", "strip one", (canvas) => gray(canvas, sum, 1, width), 1, width, (_, column) => choose(state.channel, 0, column), time), time)));
       made.push(nnzoo.element("figure", {class: "strip"}, nnzoo.element("figcaption", {}, "Channels, one row each"),
-        add(picture("Channels over time", "strip", (canvas) => grey(canvas, values, channels, width), channels, width, (channel, column) => choose(channel, 0, column), both), both)));
+        add(picture("Channels over time", "strip", (canvas) => gray(canvas, values, channels, width), channels, width, (channel, column) => choose(channel, 0, column), both), both)));
     } else {
       const across = Math.ceil(Math.sqrt(channels * 4)), down = Math.ceil(channels / across);
       const padded = Float64Array.from({length: across * down}, (_, i) => values[i] ?? NaN);
       const range = nnzoo.explore.range(values, 0, channels);
       const place = () => [Math.floor(state.channel / across), state.channel % across];
       made.push(nnzoo.element("figure", {class: "strip"}, nnzoo.element("figcaption", {}, `${channels} units, row by row`),
-        add(picture("Units", "units", (canvas) => grey(canvas, padded, down, across, 0, range), down, across,
+        add(picture("Units", "units", (canvas) => gray(canvas, padded, down, across, 0, range), down, across,
           (row, column) => choose(Math.min(channels - 1, row * across + column), 0, 0), place), place)));
     }
     maps.replaceChildren(...made);

@@ -21,11 +21,11 @@ COLOURS = {"blue": (10, 20, 200), "green": (30, 180, 40), "red": (220, 15, 25)}
 
 
 def paint(
-    path: str | Path, colour: tuple[int, ...] = (1, 2, 3), size: tuple[int, int] = (8, 6)
+    path: str | Path, color: tuple[int, ...] = (1, 2, 3), size: tuple[int, int] = (8, 6)
 ) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, color).save(path)
     return path
 
 
@@ -74,7 +74,7 @@ def pixels(dataset: Dataset, split: str = "train") -> list[int]:
     return [int(value) for value in x[:, 0, 0, 0]]
 
 
-def write_colours(root: str = "d", count: int = 6) -> None:
+def write_colors(root: str = "d", count: int = 6) -> None:
     rng = np.random.default_rng(0)
     for label in ("a", "b"):
         for i in range(count):

@@ -21,7 +21,7 @@ NAMES = ["a.png", "b.png", "sub/c.png", "sub/d.png"]
 
 
 def write_image(name: str, value: int = 0, size: int = 6) -> None:
-    """A grey image in the folder `pics`."""
+    """A gray image in the folder `pics`."""
     path = Path("pics") / name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((size, size), value, np.uint8)).save(path)

@@ -30,7 +30,7 @@ from tests.data.image_files.folders import (
     refused,
     save_pixels,
     whole,
-    write_colours,
+    write_colors,
 )
 
 
@@ -80,7 +80,7 @@ def test_the_second_reading_comes_from_the_cache(decoded: list[Path]) -> None:
     assert torch.equal(first[0], again[0])
 
 
-@pytest.mark.parametrize("change", ["content", "new file", "size", "grey"])
+@pytest.mark.parametrize("change", ["content", "new file", "size", "gray"])
 def test_the_cache_is_made_anew_where_anything_changed(change: str, decoded: list[Path]) -> None:
     make_folder()
     first = whole()[0]
@@ -89,7 +89,7 @@ def test_the_cache_is_made_anew_where_anything_changed(change: str, decoded: lis
         os.utime("pics/red/0.png", ns=(1, 1))
     elif change == "new file":
         paint("pics/red/new.png")
-    options: dict[str, dict[str, Any]] = {"size": {"size": 5}, "grey": {"color": False}}
+    options: dict[str, dict[str, Any]] = {"size": {"size": 5}, "gray": {"color": False}}
     second = whole(**options.get(change, {}))[0]
     assert len(decoded) == (17 if change == "new file" else 16)
     if change == "content":
@@ -162,7 +162,7 @@ def test_a_cache_goes_by_a_hash_and_nothing_in_it_is_run() -> None:
 
 @pytest.mark.parametrize("damage", ["zeroed", "one byte", "cut", "no metadata", "metadata zeroed"])
 def test_a_cache_that_does_not_hold_what_was_written_is_made_anew_and_said(damage: str) -> None:
-    write_colours()
+    write_colors()
     before = load_rows().splits["train"].tensors()[0].clone()
     (path,) = cache_dir().glob("*.npy")
     (metadata,) = cache_dir().glob("*.json")
@@ -199,7 +199,7 @@ def test_an_image_replaced_by_one_of_equal_size_and_time_is_seen() -> None:
 
 
 def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_kept() -> None:
-    write_colours()
+    write_colors()
     cache_dir().mkdir(exist_ok=True)
     old = time.time() - 3600
     for name in ("left.1.tmp", "young.2.tmp", "used.3.tmp"):
@@ -214,7 +214,7 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_kept() -> N
 
 
 def test_skipped_images_leave_no_rows_and_the_cache_remembers_them() -> None:
-    write_colours()
+    write_colors()
     whole = load_rows().splits["train"].tensors()
     for name in ("a/0", "a/4", "b/5"):
         Path(f"d/{name}.png").write_bytes(b"no image")
@@ -230,7 +230,7 @@ def test_skipped_images_leave_no_rows_and_the_cache_remembers_them() -> None:
 
 
 def test_what_the_cache_remembers_is_plain_json() -> None:
-    write_colours()
+    write_colors()
     load_rows()
     (metadata,) = cache_dir().glob("*.json")
     assert json.loads(metadata.read_text()).keys() == {"report", "kept", "files", "bits", "digests"}

@@ -33,27 +33,27 @@ def test_size_is_height_then_width() -> None:
     assert str(load(size=[3, 5], color=False).spec.input) == "image 1×3×5"
 
 
-def test_a_grey_image_has_three_equal_channels_in_colour() -> None:
+def test_a_gray_image_has_three_equal_channels_in_color() -> None:
     array = np.arange(48, dtype=np.uint8).reshape(6, 8)
     assert (decode(Image.fromarray(array)) == array).all()
 
 
-def test_colour_becomes_grey_by_its_brightness() -> None:
-    grey = decode(Image.new("RGB", (2, 2), (255, 0, 0)), color=False)
-    assert grey.shape == (1, 2, 2)
-    assert (grey == 76).all()
+def test_color_becomes_gray_by_its_brightness() -> None:
+    gray = decode(Image.new("RGB", (2, 2), (255, 0, 0)), color=False)
+    assert gray.shape == (1, 2, 2)
+    assert (gray == 76).all()
 
 
 def test_transparent_pixels_lie_on_white() -> None:
     image = Image.new("RGBA", (2, 1), (200, 0, 0, 255))
     image.putpixel((1, 0), (200, 0, 0, 0))
     assert decode(image)[:, 0].T.tolist() == [[200, 0, 0], [255, 255, 255]]
-    grey = Image.new("LA", (2, 1), (40, 255))
-    grey.putpixel((1, 0), (40, 0))
-    assert decode(grey, color=False).tolist() == [[[40, 255]]]
+    gray = Image.new("LA", (2, 1), (40, 255))
+    gray.putpixel((1, 0), (40, 0))
+    assert decode(gray, color=False).tolist() == [[[40, 255]]]
 
 
-def test_palette_images_have_their_colours_and_transparency() -> None:
+def test_palette_images_have_their_colors_and_transparency() -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
@@ -178,7 +178,7 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("mode", "limit"), [("I;16", 450), ("I", 750)])
-def test_a_grey_image_of_many_pixels_takes_little_more_than_itself(mode: str, limit: int) -> None:
+def test_a_gray_image_of_many_pixels_takes_little_more_than_itself(mode: str, limit: int) -> None:
     """2,200 and 2,600 MB when it was copied as int64."""
     Image.new(mode, (8000, 8000), 100).save("big.tif", compression="tiff_deflate")
     code = (

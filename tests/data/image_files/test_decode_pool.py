@@ -20,7 +20,7 @@ from tests.data.image_files.folders import (
     paint,
     refused,
     whole,
-    write_colours,
+    write_colors,
 )
 
 
@@ -36,7 +36,7 @@ def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_processes_decode_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder()
-    for i in range(20):  # each another colour
+    for i in range(20):  # each another color
         paint(f"pics/red/{i}.jpg", (10 * i, 0, 255 - 10 * i))
     in_process = whole()[0].clone()
     use_processes(monkeypatch)
@@ -78,7 +78,7 @@ def test_decoding_reports_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
         def notice(self, text: str) -> None:
             raise AssertionError(text)
 
-    write_colours()
+    write_colors()
     monkeypatch.setattr(decode_pool, "PROGRESS_INTERVAL", -1)
     listener = Listener()
     with listening(listener):

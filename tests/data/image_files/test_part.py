@@ -82,17 +82,17 @@ def part_of(files: str, labels: list[int] | None = None, **report: Any) -> Decod
         (
             {"deep": {0: 200, 1: 90}},
             8,
-            "2 images have colours of 16 bits, of which the upper 8 are read (0a.png, …); the largest value is 200 of 255",
+            "2 images have colors of 16 bits, of which the upper 8 are read (0a.png, …); the largest value is 200 of 255",
         ),
         (
             {"largest": {0: 4000}},
             12,
-            "1 image has grey values of 16 or 32 bits (0a.png); all are below 4,096 and divided by 16",
+            "1 image has gray values of 16 or 32 bits (0a.png); all are below 4,096 and divided by 16",
         ),
         (
             {"largest": {0: 200}},
             8,
-            "1 image has grey values of 16 or 32 bits (0a.png); all are below 256 and taken as they are",
+            "1 image has gray values of 16 or 32 bits (0a.png); all are below 256 and taken as they are",
         ),
         (
             {"largest": {1: 0.75}},

@@ -22,7 +22,7 @@ def test_rows_without_a_target_are_left_out_and_said() -> None:
     assert cut.notes[-2:] == [
         "left out at the ends: 3 rows without a value of 'y', first data row 1",
         "left out inside the series: 1 row without a value of 'y', first data row 31; their "
-        "neighbours count as consecutive steps",
+        "neighbors count as consecutive steps",
     ]
     assert cut.spacing is not None and cut.spacing.missing == 1
     assert axis.without_missing(missing & False, ["y"], frame, "s.csv") is axis

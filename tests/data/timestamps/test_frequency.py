@@ -46,7 +46,7 @@ def test_a_frequency_is_found_and_goes_on_as_the_calendar_does(
     spacing = describe_spacing([times[:60]])
     frequency = spacing.frequency
     assert frequency is not None
-    assert (frequency.name(), frequency.season, spacing.neighbours) == (name, season, 1.0)
+    assert (frequency.name(), frequency.season, spacing.neighbors) == (name, season, 1.0)
     future = frequency.following(times[59], 3)
     unit = "M" if freq == "BME" else "us"
     assert (future.astype(f"M8[{unit}]") == times[60:].astype(f"M8[{unit}]")).all()
@@ -89,5 +89,5 @@ def test_distances_that_differ_make_no_frequency() -> None:
     spacing = describe_spacing([days])
     assert spacing.frequency is None
     assert spacing.notes() == [
-        "distances between neighbours differ, from 1 day to 14 days; they count as equal steps"
+        "distances between neighbors differ, from 1 day to 14 days; they count as equal steps"
     ]

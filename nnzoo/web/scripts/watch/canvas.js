@@ -13,7 +13,7 @@ nnzoo.rgb = (name) => {
 /** Mix two colors: share 0 gives the first, 1 the second. */
 nnzoo.mix = (first, second, share) => first.map((value, i) => value + (second[i] - value) * share);
 
-/** Colour scales: functions from an array's values to a function from a value to its color. */
+/** Color scales: functions from an array's values to a function from a value to its color. */
 nnzoo.colors = {
   /** From black, the smallest value, to white, the largest. */
   gray(values) {
