@@ -15,7 +15,7 @@ import torch
 
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.distributed import SINGLE, SingleProcess, local_world_size, under_torchrun
-from nnzoo.errors import DataError, UsageError
+from nnzoo.errors import ConfigError, DataError, UsageError
 from nnzoo.kernels import openmp
 from nnzoo.text import Note
 
@@ -114,21 +114,31 @@ def make_deterministic(device: torch.device) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # By default deterministic mode fills every new tensor with NaN: one more kernel each, no effect on results.
     _deterministic.fill_uninitialized_memory = False
-    for place, name, value in _float32_flags():
+    use_tf32(False)
+
+
+def use_tf32(is_used: bool) -> None:
+    """Let CUDA compute products of float32 in TF32, or not; the backward pass follows what was set last."""
+    flags = _float32_flags(is_used)
+    with suppress(RuntimeError):  # the two sets of flags disagree
+        if all(getattr(place, name) == value for place, name, value in flags):
+            return
+    for place, name, value in flags:
         _put(place, name, value)
 
 
-def _float32_flags() -> list[tuple[Any, str, Any]]:
-    """Objects, attributes and values that keep float32 from becoming TF32. torch has two sets, the second
-    since 2.9; if they disagree, reading the first raises RuntimeError."""
+def _float32_flags(tf32: bool = False) -> list[tuple[Any, str, Any]]:
+    """Objects, attributes and values that keep float32 from becoming TF32, or let it. torch has two sets, the
+    second since 2.9; if they disagree, reading the first raises RuntimeError."""
     cudnn: Any = torch.backends.cudnn
     matmul: Any = torch.backends.cuda.matmul
     flags: list[tuple[Any, str, Any]] = [
-        (cudnn, "allow_tf32", False),
-        (matmul, "allow_tf32", False),
+        (cudnn, "allow_tf32", tf32),
+        (matmul, "allow_tf32", tf32),
     ]
     if hasattr(cudnn, "rnn"):
-        flags += [(place, "fp32_precision", "ieee") for place in (cudnn.conv, cudnn.rnn, matmul)]
+        name = "tf32" if tf32 else "ieee"
+        flags += [(place, "fp32_precision", name) for place in (cudnn.conv, cudnn.rnn, matmul)]
     return flags
 
 
@@ -241,6 +251,24 @@ def gpu_multiplies_bf16(device: torch.device) -> bool:
     finally:
         if before is not None:
             torch.cuda.set_device(before)
+
+
+def check_precision(options: TrainOptions, device: torch.device) -> None:
+    """Raise ConfigError if a new run asks for TF32 where there is none; trained elsewhere, a network computes in
+    float32 there."""
+    if options.precision == "tf32" and not (device.type == "cuda" and gpu_has_tf32(device)):
+        raise ConfigError.at(
+            "train.precision",
+            f"tf32 is a mode of CUDA devices of compute capability 8.0 and above, and this run computes on "
+            f"{device_label(device)}; use fp32, or auto",
+            code="E06",
+        )
+
+
+def gpu_has_tf32(device: torch.device) -> bool:
+    """Whether this CUDA device multiplies in TF32: those of compute capability 8.0 (Ampere) and above."""
+    capability = _query_driver(lambda: torch.cuda.get_device_capability(device))
+    return capability is not None and tuple(capability) >= (8, 0)
 
 
 def gpu_memory(device: torch.device) -> tuple[int, int] | None:

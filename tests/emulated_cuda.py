@@ -243,6 +243,29 @@ class EmulatedCuda(TorchDispatchMode):
         return self.dropout_states[index][1]
 
 
+class EmulatedEvent:
+    """A point in a stream, which is reached at once."""
+
+    def record(self, stream: Any = None) -> None:
+        self.recorded = True
+
+    def synchronize(self) -> None:
+        assert self.recorded
+
+    def query(self) -> bool:
+        return self.recorded
+
+
+class EmulatedStream:
+    """Work of a device in order; everything is done when it is launched."""
+
+    def __init__(self, device: Any = None) -> None:
+        self.device = device
+
+    def wait_event(self, event: EmulatedEvent) -> None:
+        event.synchronize()
+
+
 _active: list[EmulatedCuda] = []
 
 
@@ -394,6 +417,12 @@ def emulated(devices: int = 2) -> Iterator[EmulatedCuda]:
                 "is_bf16_supported": lambda including_emulation=True: True,
                 "mem_get_info": lambda device=None: (cuda.free, cuda.total),
                 "_lazy_init": lambda: None,
+                "get_device_capability": lambda device=None: (8, 0),
+                "synchronize": lambda device=None: cuda.counts.update(synchronize=1),
+                "Stream": EmulatedStream,
+                "Event": EmulatedEvent,
+                "stream": contextlib.nullcontext,
+                "current_stream": EmulatedStream,
                 "get_device_name": lambda device=None: (
                     f"Emulated {cuda.device_of(device or 'cuda').index}"
                 ),

@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+import nnzoo
 from nnzoo import api, cache, device
+from nnzoo.errors import ConfigError
+from nnzoo.training import autotune
+from tests.emulated_cuda import emulated
 
 
 def test_glibc_is_set_to_keep_memory_and_others_are_left_alone(
@@ -120,3 +125,69 @@ def test_what_the_driver_does_not_know_is_none(error: type[Exception]) -> None:
 
     assert device._query_driver(ask) is None
     assert device._query_driver(lambda: 3) == 3
+
+
+def classifier(precision: str) -> dict[str, Any]:
+    train = {"epochs": 1, "batch_size": 128, "precision": precision, "threads": 1}
+    data = {"name": "digits", "split": {"val": 64, "test": 1300}}
+    return {"name": "run", "data": data, "model": {"name": "cnn", "channels": [4]}, "train": train}
+
+
+def tf32_flags() -> list[Any]:
+    return [getattr(place, name) for place, name, _ in device._float32_flags()]
+
+
+def test_tf32_is_used_where_it_is_asked_for_and_nowhere_else(own_folder: Path) -> None:
+    before = tf32_flags()
+    with emulated() as cuda:
+        inside = {}
+        for precision in ("fp32", "tf32", "fp32"):
+            cuda.counts.clear()
+            training = nnzoo.train(classifier(precision), out=precision, device="cuda")
+            for _ in training:
+                inside[precision] = tf32_flags()
+            recorded = yaml.safe_load(Path(precision, "run", "config.yaml").read_text())
+            assert recorded["train"]["precision"] == recorded["environment"]["precision"]
+            assert (cuda.counts["tf32"] > 0) == (precision == "tf32")
+        assert inside["fp32"][:2] == [False, False] and inside["tf32"][:2] == [True, True]
+        assert all(flag in (False, "ieee") for flag in inside["fp32"])
+        assert all(flag in (True, "tf32") for flag in inside["tf32"])
+        assert tf32_flags() == before
+    # On a CPU such a network computes in float32, and its run goes on.
+    assert nnzoo.load("tf32/run", device="cpu").evaluate("test")["n"] == 1300
+    continued = nnzoo.train(classifier("tf32"), out="tf32", device="cpu")
+    assert continued.run.state == "complete"
+
+
+def test_tf32_is_refused_where_there_is_none(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = "tf32 is a mode of CUDA devices .* computes on cpu; use fp32, or auto"
+    with pytest.raises(ConfigError, match=message):
+        nnzoo.train(classifier("tf32"), device="cpu")
+    with emulated():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
+        with pytest.raises(ConfigError, match=r"computes on cuda \(Emulated 0\); use fp32"):
+            nnzoo.train(classifier("tf32"), device="cuda")
+
+
+def test_auto_times_all_precisions_of_a_gpu_and_reports_its_choice(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed = []
+
+    def times(choices: list[Any], step: Any) -> dict[Any, float]:
+        for choice in choices:
+            step(choice)
+            timed.append((choice[0], torch.backends.cuda.matmul.allow_tf32))
+        return {choice: 0.5 if choice[0] == "tf32" else 1.0 for choice in choices}
+
+    monkeypatch.setattr(autotune, "native_bf16", device.gpu_multiplies_bf16)
+    monkeypatch.setattr(autotune, "_benchmark_choices", times)
+    with emulated():
+        training = nnzoo.train(classifier("auto"), device="cuda")
+        resumed = nnzoo.train(classifier("auto"), device="cuda")
+    assert timed == [("fp32", False), ("tf32", True), ("bf16", False)]
+    note = "precision auto on cuda (Emulated 0): tf32; recorded for this run"
+    assert note in training.notes and note not in resumed.notes
+    assert training.run.network.precision == resumed.run.network.precision == "tf32"

@@ -163,7 +163,7 @@ train.monitor <- monitor metric metrics
 train.early_stopping <- early_stopping early_stop earlystopping
 train.early_stopping.patience <- patience
 train.save_every <- save_every checkpoint_every save_freq
-train.precision <- amp fp16 dtype mixed_precision
+train.precision <- amp fp16 dtype mixed_precision allow_tf32
 train.threads <- num_threads n_jobs
 data.augment <- augment augmentation transforms transform data_augmentation
 data.augment.flip <- horizontal_flip hflip random_flip

@@ -116,10 +116,10 @@ class TrainOptions(Options):
     buckets: bool = option(
         True, "where sequences have different lengths: those of like lengths share a batch"
     )
-    precision: Literal["auto", "fp32", "bf16"] = option(
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = option(
         "auto",
-        "of the matrix products; auto: bf16 for classes where the processor has instructions for "
-        "it and a few timed steps are faster, else fp32",
+        "of the matrix products; auto: for classes, bf16 (on CUDA also tf32) where the processor has "
+        "instructions for it and a few timed steps are faster, else fp32; tf32: only on CUDA",
     )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = option(
         "auto", "CPU threads; auto: one or all, whichever is faster in a few timed steps"

@@ -18,7 +18,7 @@ from nnzoo.data.dataset import Dataset, Split, split_bytes, total_memory
 from nnzoo.data.preprocess import Preprocess, Scale, target_scale
 from nnzoo.data.sampling import derive_seed
 from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
-from nnzoo.device import check_fits, gpu_memory
+from nnzoo.device import check_fits, check_precision, gpu_memory, use_tf32
 from nnzoo.errors import CheckpointError, ConfigError, PluginError
 from nnzoo.evaluation.calibration import Calibration, decision_of
 from nnzoo.evaluation.decision import Decision, check_eval
@@ -150,9 +150,11 @@ class Network(nn.Module):
         return [module for module in self.model.modules() if hasattr(module, "use_native")]
 
     def _run_model(self, x: Inputs) -> Tensor:
-        """The model's outputs, float32; with precision bf16 its products are bfloat16."""
+        """The model's outputs, float32; with precision bf16 its products are bfloat16, with tf32 on CUDA TF32."""
         if self.device.type == "cpu":
             fit_threads()
+        else:
+            use_tf32(self.precision == "tf32")
         model = self.model if self.compiled is None else self.compiled
         if self.precision != "bf16":
             return cast(Tensor, model(x))
@@ -201,6 +203,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     """A fresh network, fitted preprocessing included; raises ConfigError if parts do not fit."""
     from nnzoo.models.initial_weights import start_from_vectors, start_from_weights
 
+    check_precision(config.train, device)
     options = getattr(config.data, "preprocess")
     weights = None
     if getattr(config.data, "class_weights", "") == "balanced":

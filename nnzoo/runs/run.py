@@ -14,6 +14,7 @@ from filelock import FileLock
 from nnzoo import file_io
 from nnzoo.config import RunConfig
 from nnzoo.config.run_config import locates_errors
+from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.device import thread_note, use_threads
@@ -215,7 +216,7 @@ class _Opening:
             check_same_config(self.config, options.device, processes)
         resuming = self._decide_resume()
         dataset = self._read_dataset()
-        asked_kernels = self.config.train.kernels
+        asked = self.config.train
         network = self._resume_network(dataset) if resuming else self._new_network(dataset)
         processes.broadcast(list(network.state_dict().values()))
         if self.share_with:
@@ -224,7 +225,7 @@ class _Opening:
             splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
         step_seconds = self._resolve_auto_values(network, splits)
         network.configure(self.config.train)
-        self._add_kernel_notes(network, asked_kernels)
+        self._add_kernel_notes(network, asked)
         use_threads(self.config.train)
         self.notes += thread_note(self.config.train)
         if processes.is_distributed:
@@ -326,7 +327,7 @@ class _Opening:
         network.config = self.config
         return step_seconds
 
-    def _add_kernel_notes(self, network: Network, asked: str) -> None:
+    def _add_kernel_notes(self, network: Network, asked: TrainOptions) -> None:
         """Add notes on an implementation or precision of layers that a user may not expect."""
         options, missing = self.config.train, build.unavailable_reason()
         is_new = not (self.content or self.share_with)
@@ -338,15 +339,16 @@ class _Opening:
             self.notes.append(Note("N33", text))
         elif (
             is_new
-            and asked == "auto"
+            and asked.kernels == "auto"
             and network.device.type == "cpu"
             and network.native_layers()
             and missing
         ):
             text = f"native layers are off ({missing}): torch's take up to 5 times as long"
             self.notes.append(Note("N29", text))
-        if options.precision == "bf16" and network.device.type == "cuda":
-            self.notes += run_notes.precision_note(network)
+        if network.device.type == "cuda":
+            is_chosen = is_new and asked.precision == "auto"
+            self.notes += run_notes.precision_notes(network, is_chosen)
 
     def _load_trainer(self, run: Run) -> None:
         content, trainer = self.content, run.trainer

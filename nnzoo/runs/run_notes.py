@@ -74,16 +74,19 @@ def schedule_note(before: dict[str, Any], trainer: Trainer) -> list[str]:
     ]
 
 
-def precision_note(network: Network) -> list[str]:
-    """A note on the layers that precision bf16 leaves out on a GPU."""
-    if not any(uses_cudnn(module) for module in network.model.modules()):
-        return []
-    return [
-        Note(
-            "N30",
-            "precision bf16: recurrent layers stay float32 on a GPU, where torch would take float16",
+def precision_notes(network: Network, is_chosen: bool) -> list[str]:
+    """Notes on the precision on a GPU: which one `auto` has chosen, if it `is_chosen`, and the layers that bf16
+    leaves out."""
+    precision, notes = network.precision, []
+    if is_chosen:
+        label = device_label(network.device)
+        notes.append(Note("N30", f"precision auto on {label}: {precision}; recorded for this run"))
+    if precision == "bf16" and any(uses_cudnn(module) for module in network.model.modules()):
+        text = (
+            "precision bf16: recurrent layers stay float32 on a GPU, where torch would take float16"
         )
-    ]
+        notes.append(Note("N30", text))
+    return notes
 
 
 def device_note(before: Any, now: torch.device) -> list[str]:
@@ -141,6 +144,7 @@ def environment(network: Network, processes: int = 1) -> dict[str, Any]:
         "python": platform.python_version(),
         "device": str(network.device),
         **describe_gpu(network.device),
+        "precision": network.precision,
         "threads": torch.get_num_threads(),
         "processes": processes,
         "data_fingerprint": network.data_spec.fingerprint,

@@ -25,7 +25,7 @@ from nnzoo import __version__, file_io
 from nnzoo.cache import cache_dir, cpu_id
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.device import ALL_THREADS, describe_gpu, gpu_multiplies_bf16
+from nnzoo.device import ALL_THREADS, describe_gpu, gpu_has_tf32, gpu_multiplies_bf16
 from nnzoo.errors import CheckpointError, ConfigError
 from nnzoo.file_io import parse_json, read_plain
 from nnzoo.kernels import build, openmp
@@ -46,7 +46,7 @@ SECONDS, ROUNDS, DROP_RATIO = 0.02, 4, 2.0
 # If the benchmarking thread ran for a smaller fraction of the time, another program was busy.
 BUSY = 0.85
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 Kernels = Literal["torch", "native"]
 Choice = tuple[Precision, int]
 
@@ -84,8 +84,10 @@ def resolve_auto(
     kernels = _kernels(train.kernels, network)
     network.configure(train.model_copy(update={"kernels": kernels}), compiled=False)
     precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
-    if train.precision == "auto" and network.task.is_classification and native_bf16(network.device):
-        precisions.append("bf16")
+    if train.precision == "auto" and network.task.is_classification:
+        is_gpu = network.device.type == "cuda"
+        precisions += ["tf32"] if is_gpu and gpu_has_tf32(network.device) else []
+        precisions += ["bf16"] if native_bf16(network.device) else []
     threads = [train.threads] if train.threads != "auto" else [ALL_THREADS]
     if train.threads == "auto" and ALL_THREADS > 1 and network.device.type == "cpu":
         threads.insert(0, 1)
@@ -185,6 +187,8 @@ def _benchmark(
     def step(choice: Choice) -> None:
         network.precision = choice[0]
         stack.train_step(rows)
+        if network.device.type == "cuda":
+            torch.cuda.synchronize(network.device)
 
     return _benchmark_choices(choices, step)
 
