@@ -185,7 +185,7 @@ def test_auto_times_all_precisions_of_a_gpu_and_reports_its_choice(
     monkeypatch.setattr(autotune, "native_bf16", device.gpu_multiplies_bf16)
     monkeypatch.setattr(autotune, "_benchmark_choices", times)
     with emulated():
-        training = nnzoo.train(classifier("auto"), device="cuda")
+        training = nnzoo.train(classifier("auto"), device="cuda").fit()
         resumed = nnzoo.train(classifier("auto"), device="cuda")
     assert timed == [("fp32", False), ("tf32", True), ("bf16", False)]
     note = "precision auto on cuda (Emulated 0): tf32; recorded for this run"
