@@ -34,6 +34,9 @@ FLAGS = (
     *("-O3", "-march=native", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-fopenmp"),
     *("-fno-math-errno", "-fno-strict-aliasing", "-Wall", "-Wextra"),
 )
+CFLAGS_VARIABLE = "NNZOO_CFLAGS"
+"""The environment variable of more options for the compiler, such as `-march=x86-64-v3` for a cluster of processors that
+share one cache and have no more than this in common."""
 LONG_FUNCTIONS = (
     *("nnzoo_lanes", "nnzoo_has_bf16", "nnzoo_loss", "nnzoo_pack_rows", "nnzoo_sort_ids"),
     *("nnzoo_generate_read", "nnzoo_generate"),
@@ -116,7 +119,7 @@ def compile_library(compiler: str, scalar: str, path: Path, options: tuple[str, 
 
         def compile_source(source: Path) -> str:
             target = f"{folder}/{source.stem}.o"
-            run(*FLAGS, f"-DNNZOO_SCALAR={scalar}", "-c", str(source), "-o", target)
+            run(*_flags(), f"-DNNZOO_SCALAR={scalar}", "-c", str(source), "-o", target)
             return target
 
         with ThreadPoolExecutor() as threads:  # half the time on two cores
@@ -135,6 +138,11 @@ def compile_library(compiler: str, scalar: str, path: Path, options: tuple[str, 
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _flags() -> tuple[str, ...]:
+    """Options for the compiler, those of the environment last."""
+    return (*FLAGS, *os.environ.get(CFLAGS_VARIABLE, "").split())
 
 
 @contextlib.contextmanager
@@ -229,5 +237,5 @@ def _cache_key(compiler_path: str, scalar: str) -> str:
     for source in sorted(FOLDER.glob("*.[ch]")):
         key.update(source.read_bytes())
     compiled = os.stat(compiler_path).st_mtime
-    key.update(f"{FLAGS} {scalar} {compiler_path} {compiled} {cpu_id()}".encode())
+    key.update(f"{_flags()} {scalar} {compiler_path} {compiled} {cpu_id()}".encode())
     return key.hexdigest()[:32]

@@ -102,7 +102,7 @@ INLINE void store_outputs(const struct conv_args *c, const struct tile_outputs *
             t[0] = blend(larger, t[p], t[0]);
             argmax = blend(larger, VEC_ZERO + (scalar_t)p, argmax);
         }
-        *(bvec *)(c->argmax + at->y[0] + j) = __builtin_convertvector(argmax, bvec);
+        store_bytes(c->argmax + at->y[0] + j, argmax);
     }
     for (int p = 0; p < 4; p++) {
         if (at->y[p] < 0) continue;

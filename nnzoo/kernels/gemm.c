@@ -43,7 +43,7 @@ INLINE void gemm_columns(int bf16, int accumulate, long rows, long vectors, long
     microkernel(bf16, accumulate, ROWS, VECTORS, k, a, b, panel_stride, k_stride, c, c_stride)
     if (vectors == NR_VEC) {
         TILES(MR, NR_VEC);
-        TILES(4, NR_VEC);
+        TILES((MR > 4 ? 4 : 2), NR_VEC);
         TILES(2, NR_VEC);
         TILES(1, NR_VEC);
     } else if (vectors == NR_HALF) {

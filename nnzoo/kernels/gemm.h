@@ -10,16 +10,25 @@
 
 #include "simd.h"
 
-/* MR x NR_VEC accumulators, NR_VEC vectors of b and one broadcast element of a have to fit the
- * registers. */
-#define MR 6
+/* MR x NR_VEC accumulators, NR_VEC vectors of b and the broadcast elements of a have to fit the
+ * registers. AVX-512 has 32 and broadcasts from memory; NEON has 32, and compilers load the elements
+ * of all rows first. The others have 16; without fused multiply-add a product needs one of its own
+ * and a broadcast is a shuffle, so that fewer rows and more columns are faster. */
 #if defined(__AVX512F__)
+#define MR 6
 #define NR_VEC 4
-#else
+#elif defined(__aarch64__)
+#define MR 5
+#define NR_VEC 4
+#elif defined(__FMA__)
+#define MR 6
 #define NR_VEC 2
+#else
+#define MR 3
+#define NR_VEC 4
 #endif
 #define NR_HALF (NR_VEC / 2)
-/* k steps per block: 128 kB of b. */
+/* k steps per block: of b 128 kB in the second cache (AVX-512), or 32 kB in the first. */
 #define KC 512
 
 /* Operand a, read in place: distances from one row, and from one k step, to the next in bytes. */

@@ -202,6 +202,31 @@ INLINE void barrier(struct shard team) {
     }
 }
 
-/* Widen bytes to scalar_t, one per lane. */
+/* Bytes, one per lane. */
 typedef uint8_t bvec __attribute__((vector_size(VEC_BYTES / sizeof(scalar_t)), aligned(1)));
-INLINE vec load_bytes(const uint8_t *p) { return __builtin_convertvector(*(const bvec *)p, vec); }
+
+/* Compilers convert vectors of elements of such different sizes one element at a time, unless it is
+ * done in steps. */
+typedef uint16_t hvec __attribute__((vector_size(2 * VEC_BYTES / sizeof(scalar_t))));
+
+/* Widen bytes to scalar_t. */
+INLINE vec load_bytes(const uint8_t *p) {
+#ifdef __AVX512F__
+    if (!IS_DOUBLE)
+        return (vec)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#endif
+    hvec wide = __builtin_convertvector(*(const bvec *)p, hvec);
+    return __builtin_convertvector(__builtin_convertvector(wide, ivec), vec);
+}
+
+/* Store whole numbers from 0 to 255 as bytes. */
+INLINE void store_bytes(uint8_t *p, vec x) {
+#ifdef __AVX512F__
+    if (!IS_DOUBLE) {
+        _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32((__m512)x)));
+        return;
+    }
+#endif
+    hvec narrow = __builtin_convertvector(__builtin_convertvector(x, ivec), hvec);
+    *(bvec *)p = __builtin_convertvector(narrow, bvec);
+}

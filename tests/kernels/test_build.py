@@ -182,6 +182,18 @@ def test_a_failed_compile_is_said_with_the_compilers_first_line(
     assert build.unavailable_reason() == "there is no C compiler (cc or gcc)"
 
 
+def test_options_of_the_environment_make_a_library_of_their_own(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NNZOO_CFLAGS", "-DNNZOO_UNUSED  -no-such-option")
+    compiler = build.compiler()
+    assert compiler is not None
+    with pytest.raises(build.BuildError, match="no-such-option"):
+        build.compile_library(compiler, "float", tmp_path / "native.so")
+    made = remade(fresh, monkeypatch)
+    assert len(made) == 1 and made[0] != fresh
+
+
 def test_a_run_says_once_that_native_layers_are_off(
     nnzoo: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

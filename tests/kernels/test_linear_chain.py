@@ -16,6 +16,11 @@ from nnzoo.kernels.ops import LinearChain
 from tests.zoo import difference
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
+HAS_BF16 = build.supports_dtype(torch.bfloat16)
+PRECISE = [
+    True,
+    pytest.param(False, marks=pytest.mark.skipif(not HAS_BF16, reason="no bfloat16 instructions")),
+]
 
 
 def dense_case(
@@ -95,7 +100,7 @@ def test_linear_layers_in_bfloat16_stay_close_to_float32() -> None:
         assert (a - b).norm() < (0.1 if i else 0.01) * b.norm()
 
 
-@pytest.mark.parametrize("precise", [True, False])
+@pytest.mark.parametrize("precise", PRECISE)
 def test_linear_layers_do_not_depend_on_the_number_of_threads(precise: bool) -> None:
     torch.manual_seed(3)
     case = dense_case(torch.float32, 33, [100, 90, 80, 3], [1, 2, 0])
@@ -112,7 +117,7 @@ def test_linear_layers_do_not_depend_on_the_number_of_threads(precise: bool) -> 
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-@pytest.mark.parametrize("precise", [True, False])
+@pytest.mark.parametrize("precise", PRECISE)
 def test_linear_layers_of_members_are_what_each_is_alone(precise: bool, threads: int) -> None:
     """To the bit, with fewer threads than members and with more."""
     torch.manual_seed(5)
