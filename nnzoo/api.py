@@ -15,7 +15,13 @@ from nnzoo import process_group
 from nnzoo.config import RunConfig
 from nnzoo.config.load import load_config, parse
 from nnzoo.config.yaml_parser import Document
-from nnzoo.device import choose_device, make_deterministic, process_restored, use_threads
+from nnzoo.device import (
+    choose_device,
+    compute_threads,
+    make_deterministic,
+    process_restored,
+    use_threads,
+)
 from nnzoo.errors import CheckpointError, require
 from nnzoo.interrupts import DeferredInterrupt
 from nnzoo.models.network import Network
@@ -32,6 +38,10 @@ __all__ = ["EpochEnd", "Model", "StepEnd", "Training", "load", "train"]
 @contextmanager
 def compute_settings(network: Network) -> Iterator[None]:
     """Compute with the threads and precision flags of a network's run; restores them at the end."""
+    if network.device.type == "cpu":  # where no flag is set
+        with compute_threads(network.config.train):
+            yield
+        return
     with process_restored():
         use_threads(network.config.train)
         make_deterministic(network.device)

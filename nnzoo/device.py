@@ -184,6 +184,18 @@ def process_restored() -> Iterator[None]:
             os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
 
+@contextmanager
+def compute_threads(options: TrainOptions) -> Iterator[None]:
+    """Compute on the CPU with the threads of a run; restores their number and the state of torch's generator."""
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    use_threads(options)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(state)
+
+
 def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
     """Return the device of --device (auto, cpu, cuda or cuda:N) and make it deterministic (`make_deterministic`).
 

@@ -63,7 +63,7 @@ class Impute(nn.Module):
         count = len(self.fill)
         numbers = x[:, :count]
         filled = torch.where(numbers.isnan(), self.fill.to(x.dtype), numbers)
-        return torch.cat([filled, x[:, count:]], 1)
+        return filled if x.shape[1] == count else torch.cat([filled, x[:, count:]], 1)
 
 
 class OneHot(nn.Module):
@@ -75,6 +75,8 @@ class OneHot(nn.Module):
         self.sizes = sizes
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.sizes:
+            return x
         parts = [x[:, : self.numbers]]
         for i, size in enumerate(self.sizes):
             codes = x[:, self.numbers + i, None]

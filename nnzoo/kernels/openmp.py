@@ -68,7 +68,8 @@ def has_full_team() -> bool:
 
 def use_threads(threads: int) -> None:
     """Set torch's number of threads, to fewer if OpenMP gives fewer."""
-    _State.used = threads, team_size(threads)
+    is_full = getattr(_checked, "threads", None) == threads and _checked.full  # measured before
+    _State.used = threads, threads if is_full else team_size(threads)
     torch.set_num_threads(_State.used[1])
 
 

@@ -68,6 +68,8 @@ def _predict(network: Network, x: Any, steps: int, keep: Sequence[str]) -> Itera
     if keep and network.data_spec.input.kind != "table":
         expected = describe_expected_input(network)
         raise UsageError(f"--keep is for tables; this network reads {expected}", code="E54")
+    if isinstance(x, np.ndarray | Tensor) and not reads_recordings(network):
+        return _predict_arrays(network, x, steps)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(x, pandas.DataFrame):
         return _predict_frame(network, x, steps)
@@ -85,7 +87,6 @@ def _predict(network: Network, x: Any, steps: int, keep: Sequence[str]) -> Itera
             x = np.array(x, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(f"expected nested lists of numbers: {error}", code="E54") from None
-    if isinstance(x, np.ndarray | Tensor):
         return _predict_arrays(network, x, steps)
     raise DataError(
         "expected a path, a list of paths, a DataFrame, or an array or tensor of raw inputs; got "
@@ -159,7 +160,7 @@ def _predict_arrays(network: Network, x: Array | Tensor, steps: int) -> Iterator
     "target+step", time first. Raises DataError for other shapes, types and values.
     """
     raw, size = _check_array(network, x), batch_size(network)
-    for i, batch in enumerate(raw.split(size)):
+    for i, batch in enumerate(raw.split(size) if len(raw) > size else (raw,)):
         index = {"row": list(range(i * size + 1, i * size + len(batch) + 1))}
         if is_forecaster(network):
             from nnzoo.predict.series import forecast
@@ -247,7 +248,7 @@ def _check_array(network: Network, x: Array | Tensor) -> Tensor:
                 "them",
                 code="E54",
             )
-        if int(x.max()) > max_value:
+        if max_value < 255 and int(x.max()) > max_value:
             raise DataError(
                 f"expected pixels from 0 to {max_value}, got {int(x.max())}", code="E54"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import nnzoo
 from nnzoo.data.image_files.tree import EXTENSIONS
 from nnzoo.errors import DataError
 from nnzoo.models.network import Network
@@ -196,3 +198,29 @@ def test_an_array_for_categories_is_refused() -> None:
     assert refused(DataError, network, np.zeros((2, 3))) == (
         "column 'kind' holds categories; give the rows as a DataFrame"
     )
+
+
+def test_threads_that_predict_with_one_model_get_the_bits_of_one(tmp_path: Path) -> None:
+    train({"name": "mlp", "hidden": [32], "dropout": 0.2}, {"name": "digits"})
+    model = nnzoo.load(RUN)
+    images = np.random.default_rng(0).integers(0, 17, (64, 1, 8, 8), dtype=np.uint8)
+    expected = [model.predict(image).values for image in images]
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda image: model.predict(image).values, images))
+    assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+    assert torch.get_num_threads() == threads and not model.network.training
+
+
+def test_a_network_in_training_mode_predicts_as_one_in_evaluation_and_stays_in_it(
+    tmp_path: Path,
+) -> None:
+    network = train({"name": "mlp", "hidden": [32], "dropout": 0.5}, {"name": "digits"})
+    image = np.full((1, 8, 8), 9, np.uint8)
+    (expected,) = predict(network.eval(), image)
+    network.model.train()  # a part of it alone
+    (part,) = predict(network, image)
+    (whole,) = predict(network.train(), image)
+    assert np.array_equal(part.values, expected.values)
+    assert np.array_equal(whole.values, expected.values)
+    assert network.training and network.model.training
