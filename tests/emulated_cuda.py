@@ -265,6 +265,9 @@ class EmulatedStream:
     def wait_event(self, event: EmulatedEvent) -> None:
         event.synchronize()
 
+    def synchronize(self) -> None:
+        pass
+
 
 _active: list[EmulatedCuda] = []
 

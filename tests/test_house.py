@@ -97,6 +97,7 @@ LAYERS = """
     nnzoo.models.start_from nnzoo.models.take_statistics
     nnzoo.models.initial_weights
     nnzoo.device
+    nnzoo.data.streaming
     nnzoo.models.network
     nnzoo.models.group_network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats nnzoo.generate

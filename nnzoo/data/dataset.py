@@ -121,6 +121,15 @@ class TensorSplit:
             self.pages.read(len(rows), x[:1].nbytes)
         return x
 
+    def gather(self, rows: Tensor, out: Tensor) -> None:
+        """Write the inputs of rows (int64) to `out` (rows, *shape), which is contiguous."""
+        chosen = rows if self.rows is None else self.rows.index_select(0, rows)
+        size = len(rows) if self.pages is None else MappedFile.RESIDENT // MappedFile.AROUND
+        for part in chunks(len(rows), max(1, size)):
+            torch.index_select(self.x, 0, chosen[part], out=out[part])
+            if self.pages is not None:
+                self.pages.read(part.stop - part.start, self.x[:1].nbytes)
+
     def targets(self) -> Tensor:
         return self.y
 

@@ -14,11 +14,12 @@ from nnzoo.config.registry import plugin_error
 from nnzoo.config.run_config import from_dict, locates_errors
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, Split, split_bytes, total_memory
+from nnzoo.data.dataset import Dataset, Split, total_memory
 from nnzoo.data.preprocess import Preprocess, Scale, target_scale
 from nnzoo.data.sampling import derive_seed
 from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
-from nnzoo.device import check_fits, check_precision, gpu_memory, use_tf32
+from nnzoo.data.streaming import place_split
+from nnzoo.device import check_precision, gpu_memory, use_tf32
 from nnzoo.errors import CheckpointError, ConfigError, PluginError
 from nnzoo.evaluation.calibration import Calibration, decision_of
 from nnzoo.evaluation.decision import Decision, check_eval
@@ -166,7 +167,7 @@ class Network(nn.Module):
         return x if self.preprocess.input_spec.kind == "image" else self.preprocess(x)
 
     def prepare(self, split: Split) -> Split:
-        """A split on the device as `forward` takes it.
+        """A split on the device as `forward` takes it, or from where it streams there (`HostSplit`).
 
         Images stay uint8 and are encoded batch by batch; tables and series are encoded once, on
         the CPU, where float64 is at hand.
@@ -176,14 +177,7 @@ class Network(nn.Module):
             return self.task.scaled(y) if isinstance(self.task, Regression) else y
 
         self.preprocess.cpu(), self.task.cpu()
-        prepared = split.map(self._prepare_inputs, targets)
-        check_fits(
-            split_bytes(prepared),
-            self.device,
-            f"a split of {len(prepared):,} rows",
-            "use fewer rows, for images a smaller data.size, or --device cpu",
-        )
-        prepared = prepared.to(self.device)
+        prepared = place_split(split.map(self._prepare_inputs, targets), self.device)
         self.preprocess.to(self.device), self.task.to(self.device)
         return prepared
 

@@ -17,6 +17,7 @@ from nnzoo.config.run_config import locates_errors
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.data.read_dataset import read_dataset
+from nnzoo.data.streaming import stream_notes
 from nnzoo.device import thread_note, use_threads
 from nnzoo.distributed import (
     SINGLE,
@@ -223,6 +224,7 @@ class _Opening:
             splits = self.share_with.trainer.splits
         else:
             splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
+            self.notes += stream_notes(splits)
         step_seconds = self._resolve_auto_values(network, splits)
         network.configure(self.config.train)
         self._add_kernel_notes(network, asked)

@@ -39,6 +39,8 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
     first = trainers[0]
     if first.network.compiled is not None:
         return "train.compile compiles a single network"
+    if first.row_stream is not None:
+        return "the training rows have no room on the GPU, and stream to it for one network"
     if len({trainer.network.precision for trainer in trainers}) > 1:
         return "some were started with another precision (train.precision)"
     confusion_bytes = 8 * first.task.outputs**2 * len(trainers)
@@ -68,7 +70,8 @@ class TrainerStack:
         self.trainers = list(trainers)
         self.options = first.config.train
         self.task = first.task
-        self.split = first.splits["train"]
+        self.stream = first.row_stream
+        self.split = first.splits["train"] if self.stream is None else self.stream.split
         self.augment = getattr(first.config.data, "augment", None)
         self.processes = first.processes
         self.network, self.optimizer = first.network, first.optimizer
@@ -95,7 +98,10 @@ class TrainerStack:
         """Return the row numbers (members, n) int64 of each step of the epoch; the networks are set to train."""
         first = self.trainers[0]
         self.last_time = time.perf_counter()
-        rows = torch.stack([trainer.epoch_rows() for trainer in self.trainers]).to(first.device)
+        rows = torch.stack([trainer.epoch_rows() for trainer in self.trainers])
+        if self.stream is not None:
+            self.stream.start_epoch(rows[0], first.step_sizes)
+        rows = rows.to(first.device)
         for trainer in self.trainers:
             trainer.network.train()
         return rows.split(first.step_sizes, 1)
@@ -107,6 +113,8 @@ class TrainerStack:
         Returns an event for each member: DivergedError for one that cannot continue, which is then
         as it was before the step.
         """
+        if self.stream is not None:
+            self.stream.load(self.trainers[0].state.step_in_epoch)
         self._seed_dropout()
         self.optimizer.zero_grad()
         buffers = self._copy_buffers() if self.options.on_nan == "skip" else None

@@ -22,6 +22,7 @@ from nnzoo.data.sampling import (
     epoch_permutation,
     stream_order,
 )
+from nnzoo.data.streaming import row_stream
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
@@ -88,6 +89,8 @@ class Trainer:
         """Rows of each step of an epoch."""
         self.state = TrainState()
         self.monitor = Monitor.from_options(options)
+        self.row_stream = row_stream(splits["train"], self.step_sizes)
+        """The stream of training rows to a GPU that has no room for them; else None."""
         self.optimizer = Optimizer(
             config.optim, self.model, native=network.native and available(self.device)
         )

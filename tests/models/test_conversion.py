@@ -256,7 +256,7 @@ def test_the_same_tensors_are_written_once_as_on_the_cpu(cuda: EmulatedCuda) -> 
 
 def test_what_does_not_fit_the_gpu_is_said_before_it_is_copied(cuda: EmulatedCuda) -> None:
     cuda.free = 10_000
-    with pytest.raises(DataError, match=r"would take .* memory of cuda.* GB free; use fewer"):
+    with pytest.raises(DataError, match=r"two steps .* memory of cuda.* GB free; use a smaller"):
         nnzoo.train(tree(IMAGES, CNN), device="cuda")
     cuda.total = 1000
     with pytest.raises(ConfigError, match="weights; cuda's memory can train 62"):
