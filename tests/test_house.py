@@ -120,7 +120,7 @@ LAYERS = """
     nnzoo.sweep.open_study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.predictions
-    nnzoo.predict.uncertainty
+    nnzoo.predict.uncertainty nnzoo.predict.plain_frame
     nnzoo.predict.images nnzoo.predict.tables nnzoo.predict.recordings nnzoo.predict.texts
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target

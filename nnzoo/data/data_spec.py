@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ class ColumnSpec:
     missing: list[str] = field(default_factory=list)
     format: NumberFormat = field(default_factory=NumberFormat)
     fill: float | None = None
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """The code of each known category."""
+        return {category: code for code, category in enumerate(self.categories or [])}
 
     def to_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = {"name": self.name}

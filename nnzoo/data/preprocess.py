@@ -69,19 +69,24 @@ class Impute(nn.Module):
 class OneHot(nn.Module):
     """Category codes behind the first `numbers` columns become 0/1 columns; -1 is all zero."""
 
+    columns: Tensor
+    codes: Tensor
+
     def __init__(self, numbers: int, sizes: list[int]) -> None:
         super().__init__()
         self.numbers = numbers
         self.sizes = sizes
+        # The column that each new one looks at, and the code that it stands for.
+        columns = [numbers + i for i, size in enumerate(sizes) for _ in range(size)]
+        codes = [code for size in sizes for code in range(size)]
+        self.register_buffer("columns", torch.tensor(columns, dtype=torch.int64), persistent=False)
+        self.register_buffer("codes", torch.tensor(codes, dtype=torch.float64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.sizes:
             return x
-        parts = [x[:, : self.numbers]]
-        for i, size in enumerate(self.sizes):
-            codes = x[:, self.numbers + i, None]
-            parts.append((codes == torch.arange(size, device=x.device)).to(x.dtype))
-        return torch.cat(parts, 1)
+        is_category = x[:, self.columns] == self.codes
+        return torch.cat([x[:, : self.numbers], is_category.to(x.dtype)], 1)
 
 
 class Scale(nn.Module):

@@ -16,6 +16,7 @@ from torch import Tensor
 from nnzoo.data.image_files.tree import EXTENSIONS, UNREAD, by_type, extension, scan
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
+from nnzoo.predict.plain_frame import plain_rows
 from nnzoo.predict.predictions import (
     Predictions,
     batch_size,
@@ -132,6 +133,11 @@ def _predict_frame(network: Network, frame: pandas.DataFrame, steps: int) -> Ite
         raise DataError(f"a DataFrame holds no images; this network reads {expected}", code="E54")
     if not len(frame):
         raise DataError("the table has no rows", code="E54")
+    if network.data_spec.input.kind == "table":
+        raw = plain_rows(frame, network.data_spec.columns)
+        if raw is not None:
+            yield predict_raw(network, raw, {"row": list(range(1, len(raw) + 1))})
+            return
     frame = frame.reset_index(drop=True)
     frame.columns = frame.columns.map(str)
     source = "the table"

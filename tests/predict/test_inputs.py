@@ -207,8 +207,8 @@ def test_threads_that_predict_with_one_model_get_the_bits_of_one(tmp_path: Path)
     expected = [model.predict(image).values for image in images]
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda image: model.predict(image).values, images))
-    assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+        results = list(pool.map(lambda image: model.predict(image).values, images))
+    assert all(np.array_equal(a, b) for a, b in zip(expected, results, strict=True))
     assert torch.get_num_threads() == threads and not model.network.training
 
 
@@ -218,7 +218,7 @@ def test_a_network_in_training_mode_predicts_as_one_in_evaluation_and_stays_in_i
     network = train({"name": "mlp", "hidden": [32], "dropout": 0.5}, {"name": "digits"})
     image = np.full((1, 8, 8), 9, np.uint8)
     (expected,) = predict(network.eval(), image)
-    network.model.train()  # a part of it alone
+    network.model.train()  # a part of it
     (part,) = predict(network, image)
     (whole,) = predict(network.train(), image)
     assert np.array_equal(part.values, expected.values)
