@@ -14,7 +14,13 @@ from typing import Any
 import torch
 
 from nnzoo.config.train_options import TrainOptions
-from nnzoo.distributed import SINGLE, SingleProcess, local_world_size, under_torchrun
+from nnzoo.distributed import (
+    SINGLE,
+    SingleProcess,
+    cuda_backend,
+    local_world_size,
+    under_torchrun,
+)
 from nnzoo.errors import ConfigError, DataError, UsageError
 from nnzoo.kernels import openmp
 from nnzoo.text import Note
@@ -199,7 +205,7 @@ def compute_threads(options: TrainOptions) -> Iterator[None]:
 def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
     """Return the device of --device (auto, cpu, cuda or cuda:N) and make it deterministic (`make_deterministic`).
 
-    Each process of a machine gets its own CUDA device. Raises UsageError if there is no such device.
+    Each process of a machine gets its own CUDA device; with `cuda_backend` gloo they share those that there are. Raises UsageError if there is no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -217,7 +223,9 @@ def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
                     f"--device {name}: the processes of a machine need one each; cuda", code="E06"
                 )
             if device.index is None:
-                device = torch.device("cuda", processes.local_rank)
+                shared = cuda_backend() == "gloo" and count > 0
+                index = processes.local_rank % count if shared else processes.local_rank
+                device = torch.device("cuda", index)
         if (device.index or 0) >= count:
             devices = f"{count} CUDA device(s)" if count else "no CUDA device"
             needed = f" for {local_world_size()} processes" if local_world_size() > 1 else ""

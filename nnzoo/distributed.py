@@ -53,6 +53,15 @@ def peer_timeout() -> int:
     return int(text)
 
 
+def cuda_backend() -> str:
+    """Return what adds up gradients on GPUs: nccl, with a GPU for each process, or gloo, by which processes can share
+    one (NNZOO_CUDA_BACKEND); raises UsageError."""
+    text = os.environ.get("NNZOO_CUDA_BACKEND", "nccl")
+    if text not in ("nccl", "gloo"):
+        raise UsageError(f"NNZOO_CUDA_BACKEND: expected nccl or gloo, got '{text}'", code="E02")
+    return text
+
+
 class SingleProcess:
     """Single-process implementation: collectives are no-ops."""
 

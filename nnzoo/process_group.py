@@ -17,7 +17,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from nnzoo.distributed import SINGLE, SingleProcess, peer_timeout, under_torchrun
+from nnzoo.distributed import (
+    SINGLE,
+    SingleProcess,
+    cuda_backend,
+    peer_timeout,
+    under_torchrun,
+)
 from nnzoo.errors import NnzooError, PeerFailedError, PeerLostError
 
 if TYPE_CHECKING:
@@ -27,6 +33,8 @@ _T = TypeVar("_T")
 # Seconds until the processes have started: one may read data for long.
 START_TIMEOUT = 1800
 MEETING_PAUSE = 0.02
+# Ones before and after the gradients on a GPU, that count the processes; so many keep the gradients aligned.
+GUARD = 32
 
 
 class ProcessGroup(SingleProcess):
@@ -52,13 +60,16 @@ class ProcessGroup(SingleProcess):
         try:
             function(*arguments, group=self.group, **more)
         except RuntimeError as error:
-            if self.local_rank:
-                raise PeerFailedError(PeerLostError.exit_code) from None
-            raise PeerLostError(
-                f"{self.name}: another process of this run is gone or does not answer "
-                f"({str(error).strip().splitlines()[0][:200]}); start the same command again, or have "
-                "torchrun do so (--max-restarts): it resumes from the last checkpoint"
-            ) from None
+            raise self._peer_error(str(error).strip().splitlines()[0][:200]) from None
+
+    def _peer_error(self, reason: str) -> NnzooError:
+        """Return the error for a lost process, which one process of each machine reports."""
+        if self.local_rank:
+            return PeerFailedError(PeerLostError.exit_code)
+        return PeerLostError(
+            f"{self.name}: another process of this run is gone or does not answer ({reason}); start the same "
+            "command again, or have torchrun do so (--max-restarts): it resumes from the last checkpoint"
+        )
 
     def exchange_status(self, code: int, number: int = 0) -> list[tuple[int, int]]:
         """Gather each rank's exit code (0: no error) and number; raises PeerFailedError if only others failed."""
@@ -146,13 +157,15 @@ class ProcessGroup(SingleProcess):
         carries whether a rank is to stop."""
         import torch
 
-        sizes = [p.numel() for p in parameters]
+        on_gpu = parameters[0].device.type == "cuda"
+        start, sizes = GUARD if on_gpu else 0, [p.numel() for p in parameters]
+        end = start + sum(sizes)
         if parameters is not self.parameters:
             self.parameters = parameters
-            self.flat = parameters[0].new_empty(sum(sizes) + len(more) + 1)
-            pieces = self.flat[: sum(sizes)].split(sizes)
+            self.flat = parameters[0].new_ones(end + len(more) + 1 + start)
+            pieces = self.flat[start:end].split(sizes)
             self.views = [piece.view_as(p) for piece, p in zip(pieces, parameters, strict=True)]
-        numbers = self.flat[sum(sizes) :]
+        numbers = self.flat[end : end + len(more) + 1]
         pairs = list(zip(self.views, parameters, strict=True))
         for view, _ in [pair for pair in pairs if pair[1].grad is None]:
             view.zero_()  # of a process without rows
@@ -161,13 +174,19 @@ class ProcessGroup(SingleProcess):
             dense = [grad.to_dense() if grad.is_sparse else grad for _, grad in there]
             torch._foreach_copy_([view for view, _ in there], dense)
         numbers.copy_(torch.tensor([*more, float(self.asked)]))
-        if self.flat.device.type == "cuda":
+        if on_gpu:
             # NCCL notices a lost process at its timeout; gloo, on the CPU, at once.
             self.exchange_status(0)
+            for guard in (self.flat[:start], self.flat[len(self.flat) - start :]):
+                guard.fill_(1)
         self._call(self.distributed.all_reduce, self.flat)
+        ends = torch.cat([self.flat[:start], self.flat[end:]]).tolist()
+        *totals, num_stopping = ends[start : len(ends) - start]
+        if any(count != self.world_size for count in ends[:start] + ends[len(ends) - start :]):
+            # NCCL can return from a sum that it has aborted as if it were complete.
+            raise self._peer_error("NCCL has returned a sum without its part")
         for view, p in pairs:
             p.grad = view
-        *totals, num_stopping = numbers.tolist()
         self.agreed = num_stopping > 0
         return totals
 
@@ -209,8 +228,8 @@ def agree_on_group_name(store: Any, rank: int, size: int) -> str:
 def init_process_group() -> SingleProcess:
     """Join the processes that torchrun started; returns SINGLE without torchrun.
 
-    Messages on the CPU use gloo, gradients on CUDA NCCL. Raises PeerLostError if the others cannot be
-    reached, UsageError for an invalid NNZOO_TIMEOUT.
+    Messages on the CPU use gloo, gradients on CUDA what `cuda_backend` names. Raises PeerLostError if the others
+    cannot be reached, UsageError for an invalid NNZOO_TIMEOUT or NNZOO_CUDA_BACKEND.
     """
     if not under_torchrun() or int(os.environ["WORLD_SIZE"]) == 1:
         return SINGLE
@@ -218,7 +237,8 @@ def init_process_group() -> SingleProcess:
     import torch.distributed
 
     distributed: Any = torch.distributed
-    cuda = torch.cuda.is_available() and distributed.is_nccl_available()
+    backend = cuda_backend()
+    cuda = torch.cuda.is_available() and (backend == "gloo" or distributed.is_nccl_available())
     wait = timedelta(seconds=START_TIMEOUT)
     if cuda:
         # Else a wait for a process that does not answer ends this one, by torch's watchdog, without a word
@@ -229,7 +249,7 @@ def init_process_group() -> SingleProcess:
             store, rank, size = next(distributed.rendezvous("env://", timeout=wait))
             fresh_store = distributed.PrefixStore(agree_on_group_name(store, rank, size), store)
             distributed.init_process_group(
-                "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                f"cpu:gloo,cuda:{backend}" if cuda else "gloo",
                 store=fresh_store,
                 rank=rank,
                 world_size=size,

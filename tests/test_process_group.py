@@ -10,10 +10,12 @@ import torch
 from torch import distributed as dist
 
 from nnzoo import distributed, process_group
-from nnzoo.distributed import SINGLE
+from nnzoo.device import choose_device
+from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import ConfigError, PeerFailedError, PeerLostError, UsageError
 from nnzoo.process_group import ProcessGroup, init_process_group
 from nnzoo.runs import checkpoint
+from tests.emulated_cuda import emulated
 from tests.launching import distance, environments
 from tests.zoo import begin, config, finish
 
@@ -117,3 +119,66 @@ def test_threads_are_chosen_anew_for_another_number_of_processes(one_of_one: Pro
     assert again.state == "resumed" and again.trainer.config.train.threads == 1
     finish(again)
     assert checkpoint.load(current.folder.last)["processes"] == 1
+
+
+def test_a_sum_that_nccl_has_aborted_changes_nothing(
+    one_of_one: ProcessGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It returns as if it were complete, with some of the others' parts in it."""
+    one_of_one.world_size = 2
+    monkeypatch.setattr(one_of_one, "exchange_status", lambda code: [(0, 0)] * 2)
+    arrived: list[Any] = []
+
+    class Nccl:
+        @staticmethod
+        def all_reduce(flat: torch.Tensor, group: Any) -> None:
+            for part in arrived:
+                flat[part] += flat[part]
+
+    one_of_one.distributed = Nccl
+    with emulated():
+        parameter = torch.nn.Parameter(torch.ones(5).to("cuda"))
+        for parts in ([], [slice(0, 35)], [slice(34, None)], [slice(0, -1)]):
+            arrived[:] = parts
+            parameter.grad = mine = torch.ones(5).to("cuda")
+            with pytest.raises(
+                PeerLostError, match=r"is gone .*NCCL has returned .*--max-restarts"
+            ):
+                one_of_one.add_gradients([parameter], 3.0)
+            assert parameter.grad is mine and mine.tolist() == [1.0] * 5
+        arrived[:] = [slice(None)]
+        assert one_of_one.add_gradients([parameter], 3.0) == [6.0]
+        assert parameter.grad is not None and parameter.grad.tolist() == [2.0] * 5
+
+
+def test_several_processes_use_one_gpu_by_gloo(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def rendezvous(*arguments: Any, **options: Any) -> Any:
+        return iter([(torch._C._distributed_c10d.HashStore(), 0, 2)])
+
+    def init(backend: str, **options: Any) -> None:
+        asked.append(backend)
+        raise RuntimeError("far enough")
+
+    for name, value in environments(2)[1].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dist, "rendezvous", rendezvous)
+    monkeypatch.setattr(dist, "init_process_group", init)
+    monkeypatch.setattr(dist, "is_nccl_available", lambda: True)
+    monkeypatch.setattr(process_group, "agree_on_group_name", lambda *_: "name")
+    second = SingleProcess()
+    second.is_distributed, second.local_rank = True, 1
+    with emulated(devices=1):
+        for backend in ("nccl", "gloo"):
+            monkeypatch.setenv("NNZOO_CUDA_BACKEND", backend)
+            with pytest.raises(PeerLostError, match="far enough"):
+                init_process_group()
+        assert choose_device("cuda", second) == torch.device("cuda:0")
+        monkeypatch.setenv("NNZOO_CUDA_BACKEND", "nccl")
+        with pytest.raises(UsageError, match=r"has 1 CUDA device\(s\) for 2 processes"):
+            choose_device("cuda", second)
+        monkeypatch.setenv("NNZOO_CUDA_BACKEND", "mpi")
+        with pytest.raises(UsageError, match="expected nccl or gloo, got 'mpi'"):
+            init_process_group()
+    assert asked == ["cpu:gloo,cuda:nccl", "cpu:gloo,cuda:gloo"]
