@@ -24,6 +24,7 @@ from nnzoo.data.streaming import (
 from nnzoo.errors import DataError
 from nnzoo.runs import run_group
 from nnzoo.training.train_step import dry_run
+from tests.cuda_cases import weights
 from tests.emulated_cuda import EmulatedCuda, emulated
 from tests.zoo import config, same
 
@@ -46,11 +47,6 @@ def cuda(own_folder: Path) -> Iterator[EmulatedCuda]:
 def settings(epochs: int = 2, **options: Any) -> dict[str, Any]:
     train = {"epochs": epochs, "batch_size": 64, "precision": "fp32", "threads": 1} | options
     return {"name": "run", "data": IMAGES, "model": CNN, "optim": "adam", "train": train}
-
-
-def weights(out: str) -> dict[str, torch.Tensor]:
-    content: dict[str, torch.Tensor] = torch.load(Path(out) / "run" / "last.pt")["model"]
-    return content
 
 
 @pytest.mark.parametrize(

@@ -25,38 +25,31 @@ from nnzoo.process_group import ProcessGroup, init_process_group
 from nnzoo.runs import run, run_group, train
 from nnzoo.training import autotune
 from nnzoo.training.train_step import train_single_step
+from tests.cuda_cases import (
+    CASES,
+    CNN,
+    GRU,
+    IMAGES,
+    LSTM,
+    MLP,
+    SERIES,
+    answers,
+    check_resume,
+    settings,
+    trained,
+)
 from tests.emulated_cuda import CudaTensor, EmulatedCuda, emulated
-from tests.zoo import config, finish, same
+from tests.zoo import config, finish
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-IMAGES = {"name": "digits", "split": {"val": 64, "test": 1300}}
-AUGMENTED = IMAGES | {
-    "augment": {"shift": 1, "rotate": 10, "flip": "both", "crop": 0.8, "erase": 0.5}
-}
-SERIES = {"name": "sine", "length": 200, "window": 8, "horizon": 2, "noise": 0.1}
-TABLE = {"name": "breast_cancer", "class_weights": "balanced"}
-MLP = {"name": "mlp", "hidden": [16, 8], "norm": "batch", "dropout": 0.3}
-CNN = {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.2}
-RNN = {"name": "rnn", "hidden_size": 8, "num_layers": 2, "dropout": 0.2}
-LSTM = RNN | {"name": "lstm", "num_layers": 3, "bidirectional": True}
-GRU = {"name": "gru", "hidden_size": 8, "num_layers": 2, "readout": "mean"}
-RELU = RNN | {"name": "lstm", "activation": "relu"}
-
-# data, model, options of train; how often the host waits in a step, and for how many uploads.
-CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], int, int]] = {
-    "mlp on images": (AUGMENTED, MLP, {}, 3, 6),
-    "mlp on a table, bf16": (TABLE, MLP, {"precision": "bf16"}, 4, 0),
-    "cnn on images": (IMAGES, CNN, {}, 3, 0),
-    "cnn on images, bf16": (AUGMENTED, CNN, {"precision": "bf16"}, 3, 6),
-    "cnn on series": (SERIES, {"name": "cnn", "channels": [4]}, {}, 2, 0),
-    "cnn, accumulated": (IMAGES, CNN, {"accumulate_grad_batches": 2, "batch_size": 32}, 5, 0),
-    "rnn on images": (IMAGES, RNN, {}, 3, 0),
-    "lstm on series": (SERIES, LSTM, {}, 2, 0),
-    "lstm on images, bf16": (IMAGES, LSTM, {"precision": "bf16"}, 3, 0),
-    "gru on series": (SERIES, GRU, {}, 2, 0),
-    "gru on images, bf16": (IMAGES, GRU, {"precision": "bf16"}, 3, 0),
-    "lstm with relu": (SERIES, RELU, {}, 2, 0),
+# How often the host waits in a step of each case, and for how many uploads.
+WAITS = dict.fromkeys(CASES, (3, 0)) | {
+    "mlp on images": (3, 6),
+    "mlp on a table, bf16": (4, 0),
+    "cnn on images, bf16": (3, 6),
+    "cnn, accumulated": (5, 0),
+    **dict.fromkeys(("cnn on series", "lstm on series", "gru on series", "lstm with relu"), (2, 0)),
 }
 
 
@@ -67,59 +60,27 @@ def cuda(own_folder: Path) -> Iterator[EmulatedCuda]:
 
 
 def tree(data: dict[str, Any], model: dict[str, Any], **options: Any) -> dict[str, Any]:
-    train = {"epochs": 2, "batch_size": 128, "precision": "fp32", "threads": 1} | options
-    return {"name": "run", "data": data, "model": model, "optim": "adam", "train": train}
-
-
-def trained(settings: dict[str, Any], out: str, device: str, steps: int = 0) -> nnzoo.Training:
-    """A run as nnzoo.train makes it, to its end or stopped after so many steps."""
-    training = nnzoo.train(settings, out=out, device=device)
-    taken = [0]
-
-    def stop() -> bool:
-        taken[0] += 1
-        return taken[0] == steps
-
-    for _ in training.events(stop):
-        assert training.run.trainer.optimizer.detached_parameters(training.run.network.model) == []
-    return training
-
-
-def weights(out: str) -> dict[str, torch.Tensor]:
-    content: dict[str, torch.Tensor] = torch.load(Path(out) / "run" / "last.pt")["model"]
-    return content
+    return settings((data, model, options))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_resumes_exactly_waits_little_and_predicts_as_on_the_cpu(
     case: str, cuda: EmulatedCuda
 ) -> None:
-    data, model, options, waits, uploads = CASES[case]
-    settings = tree(data, model, **options)
     device = "cuda:1" if "lstm" in case or "mlp" in case else "cuda"
-    training = trained(settings, "left alone", device)
+    training = check_resume(settings(CASES[case]), device, forget=cuda.forget)
     trainer = training.run.trainer
     assert {p.device for p in trainer.parameters} == {cuda.device_of(device)}
     assert isinstance(trainer.parameters[0], CudaTensor)
-    for epoch, stop in enumerate((1, len(trainer.step_sizes) + 1)):
-        out = f"stopped in epoch {epoch + 1}"
-        trained(settings, out, device, stop)
-        cuda.forget()
-        trained(settings, out, device)
-        assert same(weights(out), weights("left alone")), out
     assert cuda.counts["fill"] == cuda.counts["float16"] == cuda.counts["tf32"] == 0
     rows = torch.arange(min(trainer.num_samples, trainer.step_sizes[0])).to(trainer.device)
     trainer.network.train()
     cuda.counts.clear()
     train_single_step(trainer, rows)
-    assert (cuda.counts["wait"], cuda.counts["upload"]) == (waits, uploads)
+    assert (cuda.counts["wait"], cuda.counts["upload"]) == WAITS[case]
     training.result()
-    results = []
-    for where in (device, "cpu"):
-        loaded = nnzoo.load("left alone/run", device=where)
-        raw = loaded.raw("test", torch.arange(5))[0].cpu()
-        results.append((loaded.evaluate("test")["loss"], loaded.predict(raw).values))
-    (loss, numbers), (cpu_loss, cpu_numbers) = results
+    loss, numbers = answers(Path("left alone"), device)
+    cpu_loss, cpu_numbers = answers(Path("left alone"), "cpu")
     assert loss == pytest.approx(cpu_loss, rel=0.02)
     assert numbers == pytest.approx(cpu_numbers, rel=0.05, abs=0.02)
 
