@@ -143,7 +143,7 @@ def check_same(out: str | Path, other: str | Path, what: str) -> None:
     )
 
 
-def answers(folder: Path, device: str) -> tuple[float, Any]:
+def loss_and_predictions(folder: Path, device: str) -> tuple[float, Any]:
     """The test loss of the run in `folder`/run, and its predictions for five test rows, on a device."""
     loaded = nnzoo.load(folder / "run", device=device)
     raw = loaded.raw("test", torch.arange(5))[0].cpu()

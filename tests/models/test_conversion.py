@@ -33,8 +33,8 @@ from tests.cuda_cases import (
     LSTM,
     MLP,
     SERIES,
-    answers,
     check_resume,
+    loss_and_predictions,
     settings,
     trained,
 )
@@ -79,8 +79,8 @@ def test_a_run_resumes_exactly_waits_little_and_predicts_as_on_the_cpu(
     train_single_step(trainer, rows)
     assert (cuda.counts["wait"], cuda.counts["upload"]) == WAITS[case]
     training.result()
-    loss, numbers = answers(Path("left alone"), device)
-    cpu_loss, cpu_numbers = answers(Path("left alone"), "cpu")
+    loss, numbers = loss_and_predictions(Path("left alone"), device)
+    cpu_loss, cpu_numbers = loss_and_predictions(Path("left alone"), "cpu")
     assert loss == pytest.approx(cpu_loss, rel=0.02)
     assert numbers == pytest.approx(cpu_numbers, rel=0.05, abs=0.02)
 
