@@ -47,7 +47,7 @@ LAYERS = """
     nnzoo.kernels nnzoo.kernels.openmp
     nnzoo.kernels.build
     nnzoo.kernels.call nnzoo.kernels.packing
-    nnzoo.kernels.plan nnzoo.kernels.step
+    nnzoo.kernels.plan nnzoo.kernels.step nnzoo.kernels.rows
     nnzoo.kernels.ops nnzoo.kernels.embedding nnzoo.kernels.generate
     nnzoo.kernels.tokens
     nnzoo.data.tokenizer
@@ -120,7 +120,7 @@ LAYERS = """
     nnzoo.sweep.open_study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.predictions
-    nnzoo.predict.uncertainty nnzoo.predict.plain_frame
+    nnzoo.predict.uncertainty nnzoo.predict.plain_frame nnzoo.predict.plain_csv nnzoo.predict.csv_lines
     nnzoo.predict.images nnzoo.predict.tables nnzoo.predict.recordings nnzoo.predict.texts
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,6 +82,7 @@ def predict(
     _check_options(out, json_, steps, inputs)
     load_torch()
     from nnzoo.device import choose_device
+    from nnzoo.predict.csv_lines import csv_lines
     from nnzoo.predict.inputs import predict
     from nnzoo.runs.loaded_run import LoadedRun
 
@@ -103,7 +101,7 @@ def predict(
     predicted = broken = 0
     with _destination(out) as write:
         for i, batch in enumerate(predict(network, _as_paths(inputs), steps, keep or [], coverage)):
-            write(_json_lines(batch) if as_json else _csv_lines(batch, header=i == 0))
+            write(_json_lines(batch) if as_json else csv_lines(batch, header=i == 0))
             sys.stderr.write("".join(f"{escape_controls(error)}\n" for error in batch.errors))
             for text in batch.notes:
                 note(text)
@@ -178,25 +176,14 @@ def _same(one: Path, other: Path) -> bool:
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
-def _csv_lines(predictions: Predictions, header: bool) -> str:
-    from nnzoo.predict.predictions import LABEL_SEPARATOR
-
-    columns = predictions.columns(partial(_format_value, predictions))
-    if predictions.members is not None:
-        columns["set"] = [LABEL_SEPARATOR.join(labels) for labels in columns["set"]]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if header:
-        writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue()
-
-
 def _json_lines(predictions: Predictions) -> str:
     """The columns of the CSV as one object per line; those of all classes are an object in it."""
     from nnzoo.config.formatting import to_json
+    from nnzoo.predict.csv_lines import value_format
 
-    columns = predictions.columns(lambda value: float(_format_value(predictions, value)))
+    # Numbers with the digits of the CSV.
+    digits = value_format(predictions)
+    columns = predictions.columns(lambda value: float(digits % value))
     labels = [] if predictions.thresholds is None else predictions.label_sets
     lines = []
     for i, values in enumerate(zip(*columns.values(), strict=True)):
@@ -207,8 +194,3 @@ def _json_lines(predictions: Predictions) -> str:
             line["probabilities"] = {name: line.pop(f"p_{name}") for name in predictions.names}
         lines.append(f"{to_json(line)}\n")
     return "".join(lines)
-
-
-def _format_value(predictions: Predictions, value: float) -> str:
-    """A probability with 6 significant digits; a value with 7, which is what float32 holds."""
-    return f"{value:.6g}" if predictions.has_probabilities else f"{value:.7g}"

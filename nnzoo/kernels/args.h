@@ -149,3 +149,21 @@ struct generate_args {
     double temperature;   /* 0: the most likely token */
     long seed, position;  /* position: how many tokens have been sampled before */
 };
+
+/* Rows of a CSV as numbers; see rows.c. In memory `columns` structs rows_column follow, by field. */
+struct rows_args {
+    long length, delimiter, width, columns; /* bytes of the text; fields per row */
+    long max_rows, max_open, max_value;     /* rows and open cells that fit; bytes of a cell */
+    const uint8_t *text;                    /* (length) UTF-8 */
+    const uint8_t *texts;  /* the categories of all columns, of each column in the order of their bytes */
+    const int64_t *starts; /* where in `texts` each begins, and the end */
+    const int64_t *codes;  /* their codes */
+    double *values;        /* (max_rows, columns), NAN and -1 where a cell is empty or open */
+    int64_t *open;         /* (max_open, 4): column, row, begin and end in the text */
+    int64_t *num_open;     /* (1) */
+};
+
+struct rows_column {
+    long field, place, is_category; /* place: the column of `values` */
+    long first, last;               /* the range of its categories */
+};

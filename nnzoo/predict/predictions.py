@@ -95,8 +95,8 @@ class Predictions:
         if a probability is nan."""
         if self.thresholds is not None:
             return [LABEL_SEPARATOR.join(labels) for labels in self.label_sets]
-        is_nan = np.isnan(self.values.sum(1))
-        return ["" if nan else self.names[i] for i, nan in zip(self.classes, is_nan, strict=True)]
+        is_nan, classes = np.isnan(self.values.sum(1)).tolist(), self.classes.tolist()
+        return ["" if nan else self.names[i] for i, nan in zip(classes, is_nan, strict=True)]
 
     @property
     def confidence(self) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from nnzoo.data.columns.labels import LabelIndex
 from nnzoo.data.columns.values import column_name, to_text
 from nnzoo.data.data_spec import ColumnSpec
+from nnzoo.data.table_files.csv_layout import Layout
 from nnzoo.data.table_files.table_io import (
     ReadOptions,
     numbered,
@@ -24,6 +26,7 @@ from nnzoo.data.table_files.table_io import (
 from nnzoo.data.tables import category_codes, encode_columns
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
+from nnzoo.predict.plain_csv import PlainReader, PlainRows, open_plain
 from nnzoo.predict.predictions import Predictions, batch_size, predict_raw
 from nnzoo.text import Note, list_some, reworded, shorten
 
@@ -41,14 +44,21 @@ def predict_tables(
     """Predict the rows of files. keep: columns that are carried along."""
     values = NewValues()
     notes: list[str] = []
+    open_blocks = None if keep else partial(_open_blocks, network)
     for path in paths:
-        for table in read_chunks(path, read_options(network), "INPUT"):
+        for table in read_chunks(path, read_options(network), "INPUT", open_blocks):
             frame = table.frame
             stray_notes: list[str] = []
-            if len(frame) and frame.index[0] == 0:
+            if table.values is None and len(frame) and frame.index[0] == 0:
                 # Rows at the end stay: they may be asked for, and their words are noted as new values.
                 frame, stray_notes = without_stray_rows(frame, table.named, below=False)
-            predictions = predict_rows(network, frame, path, values, keep)
+            if table.values is None:
+                predictions = predict_rows(network, frame, path, values, keep)
+            else:
+                values.add_plain(table.values)
+                rows = frame.index
+                index: dict[str, list[Any]] = {"row": list(range(rows[0] + 1, rows[-1] + 2))}
+                predictions = predict_raw(network, torch.from_numpy(table.values.raw), index)
             of_table = [*table.notes, *stray_notes]
             notes += [
                 reworded(note, f"{path}: {note}") if len(paths) > 1 else note for note in of_table
@@ -57,6 +67,14 @@ def predict_tables(
                 predictions.index = {"file": [path] * len(predictions)} | predictions.index
             yield predictions
     yield predictions.empty_with_notes(notes + values.notes())
+
+
+def _open_blocks(network: Network, layout: Layout) -> PlainReader | None:
+    """Return what reads the plain rows of a file; None where there is no native code for them."""
+    import pandas
+
+    frame = _number_as_in_training(network, pandas.DataFrame(columns=layout.names))
+    return open_plain(layout, list(frame.columns), network.data_spec.columns)
 
 
 def read_options(network: Network) -> ReadOptions:
@@ -170,6 +188,18 @@ class NewValues:
             if missing.any():
                 self.filled[name] += int(missing.sum())
                 self._count(self.words, name, values[missing & values.notna().to_numpy()])
+
+    def add_plain(self, rows: PlainRows) -> None:
+        """Count the values of rows that were read natively, as `add` counts those of a frame."""
+        for name, count in rows.missing.items():
+            self.filled[name] += count
+        for counts, of_rows in (
+            (self.new_categories, rows.new_categories),
+            (self.spellings, rows.spellings),
+            (self.words, rows.words),
+        ):
+            for name, texts in of_rows.items():
+                counts.setdefault(name, Counter()).update(texts)
 
     @staticmethod
     def _count(counts: dict[str, Counter[str]], name: str, values: pandas.Series) -> None:

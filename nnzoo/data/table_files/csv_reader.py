@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.csv_layout import Layout, LayoutOptions, find_layout
@@ -32,13 +32,36 @@ CHUNK = 1 << 22
 MAX_FOOTER = 20  # rows
 
 
-def read_csv(
-    source: Source, codec: str, options: LayoutOptions, bounded: bool
-) -> Iterator[tuple[pandas.DataFrame, bool, list[str]]]:
-    """Read a text in chunks: columns of text, whether the file names them, and new notes.
+class Chunk(NamedTuple):
+    """Some rows of a CSV.
 
-    bounded: whether all chunks will be held at once. Raises DataError, with the line, for what would
-    otherwise be repaired or lost silently.
+    frame: columns of text; named: whether the file names them; notes: new ones. values: what a BlockReader made of
+    the rows, where the frame has no columns.
+    """
+
+    frame: pandas.DataFrame
+    named: bool
+    notes: list[str]
+    values: Any = None
+
+
+BlockReader = Callable[[str], Sized | None]
+"""Reads whole lines as so many rows of its own; None if one of them may be anything but a plain row."""
+BlockOpener = Callable[[Layout], BlockReader | None]
+
+
+def read_csv(
+    source: Source,
+    codec: str,
+    options: LayoutOptions,
+    bounded: bool,
+    open_blocks: BlockOpener | None = None,
+) -> Iterator[Chunk]:
+    """Read a text in chunks.
+
+    bounded: whether all chunks will be held at once. open_blocks: gives what may read the chunks after the first, of
+    the same rows as else, for a layout. Raises DataError, with the line, for what would otherwise be repaired or
+    lost silently.
     """
     file = source.file
     size = file.stat().st_size
@@ -51,25 +74,41 @@ def read_csv(
     head = read_head(source, codec)
     layout = find_layout(file, head, options)
     notes = layout.notes
-    start = count = 0
+    count = 0
     rows: list[list[str]] = []
+    read_block = None if open_blocks is None else open_blocks(layout)
     with closing(_Lines(source, codec, layout)) as lines:
         reader = _Rows(lines, layout)
-        for cells in reader:
-            count += 1
-            if bounded and count * layout.width > limits.MAX_CELLS:
-                rows = []  # from here on the rows are counted, for the message below
-                continue
-            rows.append(cells)
-            if lines.size >= CHUNK:
-                yield _frame(rows, layout, start), layout.named, notes
-                start, rows, notes = count, [], []
-                lines.start_chunk()
+        at_end = False
+        while not at_end:
+            at_end = True
+            for cells in reader:
+                count += 1
+                if bounded and count * layout.width > limits.MAX_CELLS:
+                    rows = []  # from here on the rows are counted, for the message below
+                    continue
+                rows.append(cells)
+                if lines.size >= CHUNK:
+                    yield Chunk(_frame(rows, layout, count - len(rows)), layout.named, notes)
+                    rows, notes = [], []
+                    lines.start_chunk()
+                    if read_block is not None and reader.is_plain:
+                        at_end = False
+                        break
+            while not at_end and (values := lines.read_block(read_block)) is not None:
+                count += len(values)
+                yield Chunk(_unread(count - len(values), count), layout.named, [], values)
         if bounded:
             limits.refuse_cells(file, count, layout.width)
         notes = notes + reader.notes()
         if rows or notes or not count:
-            yield _frame(rows, layout, start), layout.named, notes
+            yield Chunk(_frame(rows, layout, count - len(rows)), layout.named, notes)
+
+
+def _unread(start: int, stop: int) -> pandas.DataFrame:
+    import pandas
+
+    return pandas.DataFrame(index=pandas.RangeIndex(start, stop))
 
 
 def _frame(rows: list[list[str]], layout: Layout, start: int) -> pandas.DataFrame:
@@ -107,7 +146,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         lines = iter(self.text)
-        for _ in range(self.skip):
+        for _ in range(self.skip - self.text.number):
             next(lines, "")
         longest = limits.MAX_ROW
         for line in lines:
@@ -127,6 +166,17 @@ class _Lines:
     def start_chunk(self) -> None:
         """Count characters anew."""
         self.size = self.row_begins = 0
+
+    def read_block(self, read: BlockReader | None) -> Any:
+        """Read the lines of the next chunk at once, where the last one has ended; None if `read` does not take them."""
+        text = self.text.read_block(CHUNK)
+        values = read(text) if read is not None and text else None
+        if values is None:
+            self.text.give_back(text)
+            return None
+        self.text.number += len(values)
+        self.last_row = self.text.number
+        return values
 
     def close(self) -> None:
         self.text.close()
@@ -152,11 +202,18 @@ class _Rows:
         self.pending: list[Row] = []  # left out if they turn out to be the last
         self.longer: list[Row] = []
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing depends on the rows to come."""
+        return self.any and not (self.pending or self.footer)
+
     def __iter__(self) -> Iterator[list[str]]:
+        """The rows from where the lines are."""
         layout, width, file, lines = self.layout, self.layout.width, self.lines.file, self.lines
         header = layout.header
         try:
-            for line, cells in cut(file, lines, layout.delimiter, layout.skip):
+            above = max(layout.skip, lines.text.number)
+            for line, cells in cut(file, lines, layout.delimiter, above):
                 lines.row_begins, lines.last_row = lines.size, lines.text.number
                 plain = len(cells) == width and cells[0] and cells[-1] and cells != header
                 if plain and self.any and not self.pending and not self.footer and not layout.blank:

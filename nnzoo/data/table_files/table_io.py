@@ -16,7 +16,7 @@ from nnzoo.data.columns.values import MISSING, is_missing_word, mark_missing
 from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.arrow import read_arrow
 from nnzoo.data.table_files.csv_layout import LayoutOptions
-from nnzoo.data.table_files.csv_reader import read_csv
+from nnzoo.data.table_files.csv_reader import BlockOpener, read_csv
 from nnzoo.data.table_files.csv_rows import RAW_TABS, has_raw_quotes, unique_names
 from nnzoo.data.table_files.excel import excel_as_text
 from nnzoo.data.table_files.file_format import Source, find_source, refuse_other_text
@@ -77,12 +77,14 @@ class Table:
 
     frame: columns of text, None where a value is missing, or numbers (Parquet); its index counts
     data rows from 0, through all pieces. Columns without a name are "0", "1", ….
-    named: whether the first row named the columns; notes: what was guessed or left out, a line each.
+    named: whether the first row named the columns; notes: what was guessed or left out, a line each; values: of a
+    piece that the caller's BlockReader read, whose frame has no columns.
     """
 
     frame: pandas.DataFrame
     named: bool
     notes: list[str] = field(default_factory=list)
+    values: Any = None
 
     def keeps_header(self, options: ReadOptions, names: list[str]) -> bool | None:
         """True where the names that a network reads would look like positions without a header."""
@@ -129,17 +131,26 @@ def read_table(path: str, options: ReadOptions = ReadOptions(), key: str = "data
 
 
 def read_chunks(
-    path: str, options: ReadOptions = ReadOptions(), key: str = "data.path"
+    path: str,
+    options: ReadOptions = ReadOptions(),
+    key: str = "data.path",
+    open_blocks: BlockOpener | None = None,
 ) -> Iterator[Table]:
     """Read a file in chunks whose index runs on: a CSV of any size in little memory.
 
     Each chunk has the notes that none before it had. A Parquet file is one chunk, within the bounds
-    of `read_table`. Raises DataError as `read_table` does, on reaching the place.
+    of `read_table`. open_blocks: as `read_csv` takes it. Raises DataError as `read_table` does, on reaching the place.
     """
-    return _read_chunks(Path(path), options, key, bounded=False)
+    return _read_chunks(Path(path), options, key, False, open_blocks)
 
 
-def _read_chunks(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterator[Table]:
+def _read_chunks(
+    file: Path,
+    options: ReadOptions,
+    key: str,
+    bounded: bool,
+    open_blocks: BlockOpener | None = None,
+) -> Iterator[Table]:
     """The chunks of a file; bounded: whether all of them will be held at once."""
     import pandas
 
@@ -174,8 +185,11 @@ def _read_chunks(file: Path, options: ReadOptions, key: str, bounded: bool) -> I
             if tabs and _has_raw_quotes(source, codec):
                 layout = replace(layout, delimiter=RAW_TABS)
                 notes = [*notes, QUOTES_NOTE]
-        chunks = read_csv(source, codec, layout, bounded)
-        for number, (frame, named, new) in enumerate(chunks):
+        chunks = read_csv(source, codec, layout, bounded, open_blocks)
+        for number, (frame, named, new, values) in enumerate(chunks):
+            if values is not None:
+                yield Table(frame, named, notes + new, values)
+                continue
             if number == 0:
                 _check_columns(file, frame)
             if not options.keep_words:  # an empty cell is None already

@@ -75,9 +75,24 @@ class TextLines:
         # Line ends within quotes stay what they are.
         self.text = io.TextIOWrapper(source.open(), encoding=codec, newline="")
         self.number = self.marks = 0
+        self.returned = io.StringIO()
+
+    def read_block(self, characters: int) -> str:
+        """The next lines, uncounted, up to the one that reaches so many characters; "" at the end."""
+        try:
+            text = self.returned.read() + self.text.read(characters)
+            return text if text[-1:] in ("", "\n") else text + self.text.readline(limits.MAX_ROW)
+        except UnicodeError:
+            raise _wrong_encoding(self.source, self.codec) from None
+
+    def give_back(self, text: str) -> None:
+        """Take a block back, whose lines come next."""
+        self.returned = io.StringIO(text, newline="")
 
     def __iter__(self) -> Iterator[str]:
         readline, longest = self.text.readline, limits.MAX_ROW
+        for line in iter(lambda: self.returned.readline(longest), ""):
+            yield self._checked(line)
         while True:
             try:
                 line = readline(longest)
@@ -85,15 +100,19 @@ class TextLines:
                 raise _wrong_encoding(self.source, self.codec) from None
             if not line:
                 return
-            self.number += 1
-            if "\0" in line:
-                raise DataError(
-                    f"{self.source.file}:{self.number}: a zero character; not text", code="E32"
-                )
-            if "\ufeff" in line:
-                self.marks += line.count("\ufeff") - (self.number == 1 and line[0] == "\ufeff")
-                line = line.replace("\ufeff", "")
-            yield line
+            yield self._checked(line)
+
+    def _checked(self, line: str) -> str:
+        """The next line, counted, without marks."""
+        self.number += 1
+        if "\0" in line:
+            raise DataError(
+                f"{self.source.file}:{self.number}: a zero character; not text", code="E32"
+            )
+        if "\ufeff" in line:
+            self.marks += line.count("\ufeff") - (self.number == 1 and line[0] == "\ufeff")
+            line = line.replace("\ufeff", "")
+        return line
 
     def close(self) -> None:
         self.text.close()
