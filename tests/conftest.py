@@ -99,6 +99,7 @@ def own_folder(tmp_path: Path, native_folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(autotune, "ALL_THREADS", 1)
     monkeypatch.setattr("nnzoo.cli.messages.DELAYS", (60.0, 60.0))
     monkeypatch.setattr(autotune, "BUSY", 0.0)
+    monkeypatch.setattr(autotune, "OTHERS", float("inf"))
     # Nothing is read after a power failure, for which alone a disk is waited for.
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     return tmp_path

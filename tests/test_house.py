@@ -44,7 +44,7 @@ LAYERS = """
     nnzoo.explain.key_page
     nnzoo.explain.walk
     nnzoo.evaluation.observations nnzoo.evaluation.uncertainty_text nnzoo.evaluation.verdicts
-    nnzoo.kernels nnzoo.kernels.openmp
+    nnzoo.kernels nnzoo.kernels.openmp nnzoo.kernels.torch_operators
     nnzoo.kernels.build
     nnzoo.kernels.call nnzoo.kernels.packing
     nnzoo.kernels.plan nnzoo.kernels.step nnzoo.kernels.rows
@@ -106,6 +106,7 @@ LAYERS = """
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state
     nnzoo.training.trainer
     nnzoo.training.train_step
+    nnzoo.training.thread_tuner
     nnzoo.training.lockstep
     nnzoo.training.autotune
     nnzoo.training.fit

@@ -139,7 +139,8 @@ class TrainDisplay:
             self.bar.epoch(row | {"step": sum(self.steps.values())}, best_epoch)
         elif self.output.verbose == 2 and not self.output.json:
             width = self.output.stderr.width
-            line = epoch_line(row, trainer.config.train.epochs, event.best, width)
+            more = [event.threads] if event.threads else []
+            line = epoch_line(row, trainer.config.train.epochs, event.best, width, more)
             self.output.line(f"{self._prefix(i, '  ')}{line}")
             self._has_marks |= event.best
         for finding in event.findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
-    """One epoch as a line of text; the least important parts are dropped if it does not fit."""
+def epoch_line(
+    row: dict[str, Any], epochs: int, best: bool, width: int, more: Sequence[str] = ()
+) -> str:
+    """One epoch as a line of text, with `more` after its time; the least important parts are dropped if it does not
+    fit."""
     head = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"
     metrics = [f"{name} {format_metric(row[name])}" for name in line_metrics(row)]
     lr = [f"lr {row['lr']:.2e}"]
@@ -28,8 +32,8 @@ def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
     mark = ["*"] if best else []
     line = ""
     for parts in (
-        [head, *lr, *metrics, *speed, *time, *mark],
-        [head, *metrics, *time, *mark],
+        [head, *lr, *metrics, *speed, *time, *more, *mark],
+        [head, *metrics, *time, *more, *mark],
         [head, *metrics[-2:], *mark],
     ):
         line = "  ".join(parts)

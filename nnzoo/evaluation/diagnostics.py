@@ -125,13 +125,16 @@ def diagnose_epoch(row: dict[str, Any], start: float, config: RunConfig) -> list
     return []
 
 
-def diagnose_speed(seconds: float, timed: float, config: RunConfig) -> list[Finding]:
-    """Return a finding if an epoch took far longer than its steps were timed at when threads were chosen."""
+def diagnose_speed(seconds: float, timed: float, waits: bool) -> list[Finding]:
+    """Return a finding if an epoch took far longer than its steps were timed at when threads were chosen.
+
+    waits: whether its steps are always computed by several threads, which wait for each other.
+    """
     if seconds < SLOW_SECONDS or seconds < SLOWDOWN * timed:
         return []
     hint = "; threads wait for each other then, try train.threads=1 in a new run"
     message = f"{seconds / max(timed, 1e-9):.0f} times slower than timed: another program is busy on this machine"
-    return [Finding("slow", "", message + hint * (config.train.threads != 1), "W06")]
+    return [Finding("slow", "", message + hint * waits, "W06")]
 
 
 def diagnose_missing_gradients(names: list[str]) -> list[Finding]:

@@ -83,8 +83,8 @@ struct rnn_args {
 /* A 2-D convolution and its epilogue, in this order: batch norm, 2x2 max pooling, ReLU, dropout
  * (only after ReLU); see conv.h. dy may alias x or y. */
 struct conv_args {
-    /* parts: 1 to batch. out: a multiple of LANES. */
-    long bf16, parts, batch, in, out, height, width;
+    /* parts: 1 to batch; threads: 1 to parts. out: a multiple of LANES. */
+    long bf16, parts, threads, batch, in, out, height, width;
     long pad_y, pad_x, out_height, out_width, kernel_height, kernel_width, stride_y, stride_x;
     long batch_norm, max_pool, relu; /* which of the epilogue there are */
     double dropout_scale, epsilon, momentum;

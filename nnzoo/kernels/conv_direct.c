@@ -139,7 +139,7 @@ INLINE void run_part(const struct conv_args *c, int backward, const struct buffe
 }
 
 static void convolve(const struct conv_args *c, int backward) {
-#pragma omp parallel num_threads((int)c->parts)
+#pragma omp parallel num_threads((int)c->threads)
     {
         struct shard thread = current_thread();
         if (backward) norm_backward(c, thread);

@@ -335,7 +335,7 @@ INLINE void run_part(int bf16, int backward, const struct conv_args *c, const st
 }
 
 INLINE void convolve(int bf16, int backward, const struct conv_args *c) {
-#pragma omp parallel num_threads((int)c->parts)
+#pragma omp parallel num_threads((int)c->threads)
     {
         struct shard thread = current_thread();
         if (!backward || c->dx) pack_weights(bf16, c, backward, thread);

@@ -3,6 +3,9 @@
 `torch.get_num_threads()` is the number that torch asks for. OMP_THREAD_LIMIT, OMP_DYNAMIC, OMP_MAX_ACTIVE_LEVELS or an
 enclosing parallel region can make the team smaller. torch's own kernels then divide their work among the threads of
 the team; oneDNN's undocumented products compute only a part of the result, or never return.
+
+Threads of a team wait for each other by spinning, for some milliseconds. That is the fastest where each has a core, and
+several times slower than one thread where another process takes one of them.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ class _State:
     used = (0, 0)
     """Threads that `use_threads` was last asked for, and threads that it set."""
     is_forked = False
+    held: tuple[threading.Thread, threading.Event] | None = None
+    """The thread that `wait_briefly` holds, and what ends it."""
 
 
 @cache
@@ -60,10 +65,10 @@ def has_full_team() -> bool:
     """Whether a region of the calling thread gets as many threads as torch asks for; measured once per thread and
     number."""
     threads = torch.get_num_threads()
-    if getattr(_checked, "threads", None) != threads:
-        _checked.full = team_size(threads) == threads
-        _checked.threads = threads
-    return bool(_checked.full)
+    known: dict[int, bool] = _checked.__dict__.setdefault("full", {})
+    if threads not in known:
+        known[threads] = team_size(threads) == threads
+    return known[threads]
 
 
 def use_threads(threads: int) -> None:
@@ -89,10 +94,42 @@ def partitions() -> int:
     return _State.used[0] if threads == _State.used[1] else threads
 
 
+def set_team(threads: int) -> None:
+    """Let so many threads compute what `partitions` divides, from now on: the parts stay as many as they are."""
+    _State.used = partitions(), threads
+    torch.set_num_threads(threads)
+
+
+def wait_briefly(briefly: bool) -> None:
+    """Let the threads of a team sleep at once where they would wait for each other, or again after some milliseconds.
+
+    GNU's runtime spins for 100 turns instead of 300,000 while it manages more threads than there are processors; there
+    is no call to ask for that. So a thread is held that owns a team as large as the machine, which sleeps. Without that
+    runtime nothing changes.
+    """
+    if not briefly and _State.held is not None:
+        thread, end = _State.held
+        _State.held = None
+        end.set()
+        thread.join()
+    elif briefly and _State.held is None and runtime() is not None:
+        is_asleep, end = threading.Event(), threading.Event()
+
+        def own_a_team() -> None:
+            team_size((os.cpu_count() or 1) + 1)
+            is_asleep.set()
+            end.wait()
+
+        thread = threading.Thread(target=own_a_team, name="nnzoo-idle-team", daemon=True)
+        thread.start()
+        is_asleep.wait()
+        _State.held = thread, end
+
+
 def _after_fork() -> None:
     """Use one thread in a forked child: the other threads of the parent's team do not exist there, and its first
     parallel region would wait for them forever."""
-    _State.is_forked = True
+    _State.is_forked, _State.held = True, None
     torch.set_num_threads(1)
 
 

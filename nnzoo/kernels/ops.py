@@ -298,7 +298,8 @@ class Convolution(torch.autograd.Function):
         if epilogue.dropout_mask is not None and not epilogue.relu:
             raise ValueError("dropout in a convolution's epilogue needs ReLU")
         layers = norm is not None, epilogue.max_pool, epilogue.relu
-        options = tuple(stride), tuple(padding), *layers, ctx.needs_input_grad[0], partitions()
+        work = partitions(), torch.get_num_threads()
+        options = tuple(stride), tuple(padding), *layers, ctx.needs_input_grad[0], *work
         autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
         dtypes = dtype, autocast
         shapes = [c.shape for c in channels if c is not None]

@@ -346,9 +346,10 @@ def conv_plan(
     weight: Shape,
     *channels: Shape,
 ) -> CallPlan:
-    """Plan a Convolution. options: stride, padding, batch norm, pooling, ReLU, whether dx is needed, parts of the batch;
-    dtypes: of weights and autocast (or None)."""
-    stride, padding, norm, max_pool, relu, needs_dx, parts = options
+    """Plan a Convolution. options: stride, padding, batch norm, pooling, ReLU, whether dx is needed, parts of the batch,
+    threads; dtypes: of weights and autocast (or None)."""
+    stride, padding, norm, max_pool, relu, needs_dx, parts, threads = options
+    parts = min(parts, x[0])
     dtype, autocast = dtypes
     product = autocast if autocast and dtype is torch.float32 else dtype
     bf16 = uses_bf16(dtype, product)
@@ -361,8 +362,8 @@ def conv_plan(
         raise ValueError("the output is too small to be pooled")
     layout, fields = struct_fields("conv_args")
     sizes = (
-        *(bf16, min(parts, x[0]), x[0], x[1], weight[0], *x[2:], *padding, *raw[2:], *weight[2:]),
-        *(*stride, norm, max_pool, relu),
+        *(bf16, parts, min(threads, parts), x[0], x[1], weight[0], *x[2:], *padding, *raw[2:]),
+        *(*weight[2:], *stride, norm, max_pool, relu),
     )
     fields = fields | dict(zip(fields, map(int, sizes), strict=False))
     per_channel = (weight[0],)

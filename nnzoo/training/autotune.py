@@ -4,6 +4,9 @@ These are kernels, compile and norm_statistics, which follow from the network an
 threads, which a short benchmark chooses. The choice decides the last bits of a
 run, so it must not depend on momentary load: it is cached by network, data, batch size and machine, and a later run of
 the same kind reads it. A benchmark during which another program was busy is used once and not cached.
+
+If no bit of a step depends on the number of threads that compute it, `threads` is all of them: it is the number of
+parts of sums then, and thread_tuner.py chooses while it trains how many threads compute them.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -25,10 +29,17 @@ from nnzoo import __version__, file_io
 from nnzoo.cache import cache_dir, cpu_id
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.device import ALL_THREADS, describe_gpu, gpu_has_tf32, gpu_multiplies_bf16
+from nnzoo.device import (
+    ALL_THREADS,
+    describe_gpu,
+    gpu_has_tf32,
+    gpu_multiplies_bf16,
+    seconds_of_others,
+)
 from nnzoo.errors import CheckpointError, ConfigError
 from nnzoo.file_io import parse_json, read_plain
 from nnzoo.kernels import build, openmp
+from nnzoo.kernels.torch_operators import operators_of, thread_dependent
 from nnzoo.models.layers import flatten_layers
 from nnzoo.models.network import Network
 from nnzoo.status import status
@@ -39,12 +50,14 @@ from nnzoo.training.trainer import Trainer
 
 # A choice that is less simple (half precision, more threads) has to be worth it.
 MIN_SPEEDUP = 1.05
-# Seconds per choice in each round; the fastest step counts. A choice slower than the best by DROP_RATIO is not
+# Seconds per choice in each round; the median round counts, since the fastest step of several threads is fast also
+# where another program takes a core, and the others are not. A choice slower than the best by DROP_RATIO is not
 # tried again: at a ratio of 1.3 a moment's disturbance dropped good ones.
 SECONDS, ROUNDS, DROP_RATIO = 0.02, 4, 2.0
 
-# If the benchmarking thread ran for a smaller fraction of the time, another program was busy.
-BUSY = 0.85
+# If the benchmarking thread ran for a smaller fraction of the time, another program was busy; or if others had more than
+# OTHERS of a core: a thread that waits for one that is held up runs all the time.
+BUSY, OTHERS = 0.85, 0.25
 
 Precision = Literal["fp32", "tf32", "bf16"]
 Kernels = Literal["torch", "native"]
@@ -52,10 +65,12 @@ Choice = tuple[Precision, int]
 
 
 class BenchmarkResult(NamedTuple):
-    """A choice, the seconds of a step with it (None: unknown), and a note for the user."""
+    """A choice, the seconds of a step with it (None: unknown), whether the bits of a step are the same with any number of
+    threads, and a note for the user."""
 
     choice: Choice
     step_seconds: float | None = None
+    any_threads: bool = False
     note: str = ""
 
 
@@ -102,8 +117,12 @@ def resolve_auto(
             choices,
             "timing threads and precisions, once for this network on this machine",
             lambda: _benchmark(config, network, splits, choices, processes),
+            lambda choice: (
+                processes == 1 and _any_threads(_copied_stack(config, network, splits, choice[0]))
+            ),
         )
     precision, count = result.choice
+    count = max(threads) if result.any_threads else count
     statistics = resolve_statistics(
         train.norm_statistics, network.model, len(splits["train"]), train.batch_size
     )
@@ -119,32 +138,39 @@ def resolve_auto(
 
 
 def _choose(
-    key: str, choices: list[Choice], doing: str, times: Callable[[], dict[Choice, float]]
+    key: str,
+    choices: list[Choice],
+    doing: str,
+    times: Callable[[], dict[Choice, float]],
+    any_threads: Callable[[Choice], bool],
 ) -> BenchmarkResult:
     """Return the cached choice, or the fastest by the seconds per step that `times` returns.
 
-    doing: the text shown to the user meanwhile.
+    doing: the text shown to the user meanwhile. any_threads: returns whether all numbers of threads give the same
+    bits with a choice's precision.
     """
     path = cache_dir() / "tuned" / f"{key}.json"
     cached = _read_cache(path, choices)
     if cached is not None:
         return cached
-    started, ran = time.perf_counter(), time.thread_time()
+    started, ran, others = time.perf_counter(), time.thread_time(), seconds_of_others()
     with status(doing):
         seconds = times()
-    busy_fraction = (time.thread_time() - ran) / max(time.perf_counter() - started, 1e-9)
-    choice = _fastest(seconds)
-    result = BenchmarkResult(choice, seconds[choice])
-    if len({threads for _, threads in choices}) > 1 and busy_fraction < BUSY:
-        return result._replace(
-            note=Note(
-                "N30",
-                f"another program was busy while threads were timed: train.threads={choice[1]} is "
-                "this run's, and the next one times again",
-            )
-        )
-    _write_cache(path, result)
-    return result
+    passed = max(time.perf_counter() - started, 1e-9)
+    is_busy = (time.thread_time() - ran) / passed < BUSY
+    is_busy |= (seconds_of_others() - others) / passed > OTHERS
+    choice, is_free = _fastest(seconds), len({threads for _, threads in choices}) > 1
+    result = BenchmarkResult(choice, seconds[choice], is_free and any_threads(choice))
+    if not (is_free and is_busy):
+        _write_cache(path, result)
+        return result
+    key_name, value = ("precision", choice[0]) if result.any_threads else ("threads", choice[1])
+    text = (
+        f"another program was busy while steps were timed: train.{key_name}={value} is this run's, and the next one "
+        "times again"
+    )
+    is_guess = not result.any_threads or len({precision for precision, _ in choices}) > 1
+    return result._replace(note=Note("N30", text) if is_guess else "")
 
 
 def _kernels(asked: str, network: Network) -> Kernels:
@@ -177,9 +203,8 @@ def _benchmark(
     processes: int = 1,
 ) -> dict[Choice, float]:
     """Seconds of a training step with each choice, on a copy of the network."""
-    network = copy.deepcopy(network)
-    flatten_layers(network.model)
-    stack = TrainerStack([trainer := Trainer(config, network, splits)])
+    stack = _copied_stack(config, network, splits)
+    trainer, network = stack.trainers[0], stack.network
     # Batch norm takes no batch of one row.
     count = min(trainer.step_sizes[0], max(2, trainer.step_sizes[0] // processes))
     rows = torch.arange(count, device=network.device)[None]
@@ -193,6 +218,26 @@ def _benchmark(
     return _benchmark_choices(choices, step)
 
 
+def _copied_stack(
+    config: RunConfig, network: Network, splits: dict[str, Split], precision: Precision = "fp32"
+) -> TrainerStack:
+    """The stack of a run's trainer, on a copy of its network."""
+    network = copy.deepcopy(network)
+    network.precision = precision
+    flatten_layers(network.model)
+    return TrainerStack([Trainer(config, network, splits)])
+
+
+def _any_threads(stack: TrainerStack) -> bool:
+    """Whether no bit of the steps of an epoch depends on the number of threads; takes the first and the last one."""
+    steps = stack.start_epoch()
+    for rows in {len(rows[0]): rows for rows in (steps[0], steps[-1])}.values():
+        _, calls = operators_of(lambda rows=rows: stack.train_step(rows))  # type: ignore[misc]
+        if calls is None or thread_dependent(calls):
+            return False
+    return True
+
+
 def _benchmark_choices(
     choices: list[Choice], step: Callable[[Choice], object]
 ) -> dict[Choice, float]:
@@ -204,6 +249,7 @@ def _benchmark_choices(
         return time.perf_counter() - started
 
     before = torch.get_num_threads()
+    rounds: dict[Choice, list[float]] = {choice: [] for choice in choices}
     seconds = dict.fromkeys(choices, math.inf)
     for _ in range(ROUNDS):  # in turns, so that whatever else the machine does hits all alike
         best = min(seconds.values())
@@ -212,10 +258,11 @@ def _benchmark_choices(
                 continue
             openmp.use_threads(choice[1])
             step(choice)  # other threads and other kernels have to be woken first
-            spent = 0.0
+            spent, steps = 0.0, 0
             while spent < SECONDS:
-                spent += (now := seconds_of(choice))
-                seconds[choice] = min(seconds[choice], now)
+                spent, steps = spent + seconds_of(choice), steps + 1
+            rounds[choice].append(spent / steps)
+            seconds[choice] = median(rounds[choice])
     torch.set_num_threads(before)
     return seconds
 
@@ -238,14 +285,19 @@ def stack_threads(trainers: Sequence[Trainer]) -> int:
         (1, len(trainers)),
     )
 
+    def copied() -> TrainerStack:
+        return TrainerStack(
+            [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
+        )
+
     def times() -> dict[Choice, float]:
-        copies = [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
-        group = TrainerStack(copies)
+        group = copied()
         rows = torch.arange(first.step_sizes[0], device=first.device).repeat(len(trainers), 1)
         return _benchmark_choices(choices, lambda choice: group.train_step(rows))
 
     doing = "timing threads, once for these networks on this machine"
-    return _choose(key, choices, doing, times).choice[1]
+    result = _choose(key, choices, doing, times, lambda _: _any_threads(copied()))
+    return ALL_THREADS if result.any_threads else result.choice[1]
 
 
 def _fastest(seconds: dict[Choice, float]) -> Choice:
@@ -280,18 +332,17 @@ def _key(
 
 
 def _read_cache(path: Path, choices: list[Choice]) -> BenchmarkResult | None:
-    """Read a result written by `_write_cache`; an earlier version wrote only the choice."""
+    """Read a result written by `_write_cache`; an earlier version wrote less."""
     try:
         content: Any = parse_json(read_plain(path, 10_000))
     except (OSError, ValueError):
         return None
     if not isinstance(content, list):
         return None
-    *choice, step_seconds = content if len(content) == 3 else [*content, None]
-    seconds = step_seconds if isinstance(step_seconds, float) else None
-    return next(
-        (BenchmarkResult(known, seconds) for known in choices if list(known) == choice), None
-    )
+    seconds, any_threads, *_ = [*content[2:], None, None]
+    seconds = seconds if isinstance(seconds, float) else None
+    same = (known for known in choices if list(known) == content[:2])
+    return next((BenchmarkResult(known, seconds, any_threads is True) for known in same), None)
 
 
 def _write_cache(path: Path, result: BenchmarkResult) -> None:
@@ -299,4 +350,4 @@ def _write_cache(path: Path, result: BenchmarkResult) -> None:
     # Two runs that write at once share the temporary file; a broken one is measured again.
     with contextlib.suppress(OSError, CheckpointError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file_io.write(path, json.dumps([*result.choice, result.step_seconds]).encode())
+        file_io.write(path, json.dumps([*result.choice, *result[1:3]]).encode())

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from nnzoo.kernels import openmp
 from nnzoo.kernels.build import available
 from nnzoo.training.optim import Optimizer
+from nnzoo.training.thread_tuner import ThreadTuner
 from nnzoo.training.train_step import Event, TrainerStack
 from nnzoo.training.trainer import Trainer
 
@@ -17,7 +19,8 @@ from nnzoo.training.trainer import Trainer
 class Turn(NamedTuple):
     """Members to advance together: a step on `rows` (members, n), or the end of the epoch if None."""
 
-    stack: TrainerStack
+    tuner: ThreadTuner
+    """Takes the steps of the stack."""
     members: list[int]
     """The index of each of the stack's trainers."""
     active: frozenset[int]
@@ -27,8 +30,8 @@ class Turn(NamedTuple):
     def advance(self) -> dict[int, Event]:
         """Take the step, or end the epoch; returns an event for each of `members`, by its place there."""
         if self.rows is None:
-            return self.stack.finish_epoch()
-        return self.stack.train_step(self.rows)
+            return self.tuner.finish_epoch()
+        return self.tuner.step(self.rows)
 
 
 def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[Turn]:
@@ -39,35 +42,41 @@ def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[
     The caller takes each turn before it asks for the next one, and may add to `stopped` in between.
     """
     key: Any = None
-    stack: TrainerStack | None = None
-    while True:
-        active = {i: t for i, t in enumerate(trainers) if not t.finished and i not in stopped}
-        if not active:
-            return
-        position = min(map(_position, active.values()))
-        ahead = min(
-            (_position(t) for t in active.values() if _position(t) > position), default=None
-        )
-        current = frozenset(i for i, t in active.items() if _position(t) == position)
-        passed = {i for i, t in enumerate(trainers) if _position(t) > position and i not in stopped}
-        members = sorted(current | passed)
-        if stack is None or (current, members) != key:
-            key = current, members
-            first = active[min(current)]
-            stack = TrainerStack(
-                [trainers[i] if i in current else _placeholder(first) for i in members]
+    tuner: ThreadTuner | None = None
+    try:
+        while True:
+            active = {i: t for i, t in enumerate(trainers) if not t.finished and i not in stopped}
+            if not active:
+                return
+            position = min(map(_position, active.values()))
+            ahead = min(
+                (_position(t) for t in active.values() if _position(t) > position), default=None
             )
-        first = stack.trainers[members.index(min(current))]
-        step_rows = stack.start_epoch()
-        while first.state.step_in_epoch < len(step_rows) and (
-            ahead is None or _position(first) != ahead
-        ):
-            yield Turn(stack, members, current, step_rows[first.state.step_in_epoch])
-            if not current.isdisjoint(stopped):
-                break
-        else:
-            if first.state.step_in_epoch == len(step_rows):
-                yield Turn(stack, members, current, None)
+            current = frozenset(i for i, t in active.items() if _position(t) == position)
+            passed = {
+                i for i, t in enumerate(trainers) if _position(t) > position and i not in stopped
+            }
+            members = sorted(current | passed)
+            if tuner is None or (current, members) != key:
+                key = current, members
+                first = active[min(current)]
+                stack = TrainerStack(
+                    [trainers[i] if i in current else _placeholder(first) for i in members]
+                )
+                tuner = ThreadTuner(stack)
+            first = tuner.stack.trainers[members.index(min(current))]
+            step_rows = tuner.stack.start_epoch()
+            while first.state.step_in_epoch < len(step_rows) and (
+                ahead is None or _position(first) != ahead
+            ):
+                yield Turn(tuner, members, current, step_rows[first.state.step_in_epoch])
+                if not current.isdisjoint(stopped):
+                    break
+            else:
+                if first.state.step_in_epoch == len(step_rows):
+                    yield Turn(tuner, members, current, None)
+    finally:
+        openmp.wait_briefly(False)
 
 
 def _position(trainer: Trainer) -> tuple[int, int]:

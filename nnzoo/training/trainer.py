@@ -58,6 +58,8 @@ class EpochEnd:
     row: dict[str, Any]
     best: bool
     findings: list[diagnostics.Finding]
+    threads: str = ""
+    """How steps are computed since this epoch, if that has changed (see thread_tuner.py)."""
 
 
 class Trainer:
@@ -106,6 +108,10 @@ class Trainer:
         """(kind, layer) of the findings reported by this process."""
         self.benchmarked_step: float | None = None
         """Seconds per step in the benchmark that chose the threads."""
+        self.tunes_threads = False
+        """Whether the number of threads that compute its steps may be chosen while it trains."""
+        self.has_fixed_team = True
+        """Whether steps are always computed by `train.threads` threads."""
         self.is_placeholder = False
         """Whether its results are discarded (see `lockstep`)."""
 
@@ -284,7 +290,8 @@ class Trainer:
         findings += diagnostics.diagnose_missing_gradients(sorted(self.optimizer.without_gradient))
         if self.benchmarked_step is not None:
             expected = len(self.step_sizes) * self.benchmarked_step
-            findings += diagnostics.diagnose_speed(seconds, expected, self.config)
+            waits = self.config.train.threads != 1 and self.has_fixed_team
+            findings += diagnostics.diagnose_speed(seconds, expected, waits)
         if diagnostics.is_due(epoch, len(self.step_sizes)):
             stats = diagnostics.collect_split_stats(network, train_split)
             row["gradient_norms"] = stats.gradients()

@@ -146,13 +146,13 @@ def test_a_member_behind_takes_its_turns_beside_placeholders_of_which_nothing_is
     for step in range(3):
         turn = next(turns)
         assert (turn.members, turn.active) == ([0, 1], frozenset({0}))
-        first, second = turn.stack.trainers
+        first, second = turn.tuner.stack.trainers
         assert first is behind and second is not ahead and second.is_placeholder
         turn.advance()
         assert (behind.state.step, ahead.state.step) == (step + 1, 3)
     assert all(torch.equal(a, b) for a, b in zip(weights, ahead.parameters, strict=True))
     turn = next(turns)
-    assert turn.active == frozenset({0, 1}) and turn.stack.trainers == trainers
+    assert turn.active == frozenset({0, 1}) and turn.tuner.stack.trainers == trainers
     for run in runs:
         run.lock.release()
 
