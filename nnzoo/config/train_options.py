@@ -122,7 +122,9 @@ class TrainOptions(Options):
         "instructions for it and a few timed steps are faster, else fp32; tf32: only on CUDA",
     )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = option(
-        "auto", "CPU threads; auto: one or all, whichever is faster in a few timed steps"
+        "auto",
+        "CPU threads, by whose number sums are divided; auto: all, of which as many compute as is fastest, "
+        "measured while it trains; where torch's operators divide sums, one or all, as a few timed steps say",
     )
     kernels: Literal["auto", "native", "torch"] = option(
         "auto",
