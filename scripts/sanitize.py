@@ -86,6 +86,7 @@ def drive(seconds: float, seed: int) -> int:
         normalization,
         embedding,
         generation,
+        csv_rows,
     )
     calls = dict.fromkeys(entries, 0)
     end = time.monotonic() + seconds
@@ -340,6 +341,19 @@ def generation(draw: random.Random, dtype: Any) -> None:
     top_k, excluded = draw.choice((0, 1, 3, 99)), draw.choice((-1, 0))
     sampling = Sampling(temperature, top_k, draw.randrange(-(2**63), 2**63), excluded)
     assert all(0 <= i < vocabulary for i in writer.sample(draw.randint(0, 9), sampling))
+
+
+def csv_rows(draw: random.Random, dtype: Any) -> None:
+    from nnzoo.kernels.rows import Column, RowReader
+
+    width, kinds = draw.randint(1, 5), ["", "b", "bb", "é", "1"]
+    known = [None, [], kinds, kinds[: draw.randint(1, 4)]]
+    columns = [Column(i, draw.choice(known)) for i in range(width) if draw.random() < 0.7]
+    draw.shuffle(columns)
+    reader = RowReader(",", width, columns)
+    pieces = [",", "\n", "\r\n", "\r", '"', " ", "1", "-2.5e3", "9" * draw.randint(1, 90), "e", "é"]
+    pieces += [",".join(draw.choices(["1.5", "b", '"é"', "", "x"], k=width)) + "\n"] * 20
+    reader.read("".join(draw.choices(pieces, k=draw.randint(0, 60))).encode())
 
 
 if __name__ == "__main__":

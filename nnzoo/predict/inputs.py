@@ -227,7 +227,8 @@ def _check_array(network: Network, x: Array | Tensor) -> Tensor:
     kind, shape = network.data_spec.input.kind, network.data_spec.input.shape
     if isinstance(x, np.ndarray):
         try:
-            x = torch.from_numpy(np.array(x, order="C"))  # a copy: arrays may be read-only
+            is_usable = x.flags.c_contiguous and x.flags.writeable
+            x = torch.from_numpy(x if is_usable else np.array(x, order="C"))
         except (TypeError, ValueError):
             raise DataError(f"expected numbers, got {x.dtype}", code="E54") from None
     x = x.detach().cpu()
