@@ -3,7 +3,7 @@
 python benchmarks/predict.py [--rows 300000] [--rounds 5] [--against CHECKOUT]
 
 Trains five small networks of bundled data and of a table that it writes, a few seconds in all; under two minutes with
-the defaults. --against: another checkout of nnzoo, measured in turn; its predictions for the CSV must be the same.
+the defaults. --against: another checkout of nnzoo, measured after it; its predictions for the CSV must be the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ model: {name: mlp, hidden: [256, 128]}
 """
 PROMPTS = {
     "a row of a CSV": ["table", "one.csv"],
-    "a picture": ["cnn", "one.png"],
+    "an image": ["cnn", "one.png"],
     "a series": ["lstm_sine"],
 }
 FROM_PYTHON = """
@@ -50,8 +50,8 @@ image = numpy.full((8, 8), 9, numpy.uint8)
 frame = pandas.read_csv("one.csv")
 print(json.dumps({
     "mlp_breast_cancer, an array": microseconds("checkpoints/mlp_breast_cancer", numpy.ones(30)),
-    "mlp on digits, a picture": microseconds("checkpoints/mlp", image),
-    "cnn on digits, a picture": microseconds("checkpoints/cnn", image),
+    "mlp on digits, an image": microseconds("checkpoints/mlp", image),
+    "cnn on digits, an image": microseconds("checkpoints/cnn", image),
     "table, a data frame": microseconds("checkpoints/table", frame),
 }))
 """
@@ -116,9 +116,9 @@ def main() -> None:
             command = ["-m", "nnzoo", "predict", f"checkpoints/{words[0]}", *words[1:]]
             ratios: list[list[float]] = [[] for _ in checkouts]
             for _ in range(options.rounds):
-                alone, _ = run(HERE, "-c", "import torch")
+                reference, _ = run(HERE, "-c", "import torch")
                 for checkout, ratio in zip(checkouts, ratios, strict=True):
-                    ratio.append(run(checkout, *command)[0] / alone)
+                    ratio.append(run(checkout, *command)[0] / reference)
             show(f"{name} / import torch", list(map(median, ratios)), ".2f")
         times = [json.loads(run(one, "-c", FROM_PYTHON, output=True)[1]) for one in checkouts]
         for name in times[0]:
