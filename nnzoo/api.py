@@ -269,10 +269,8 @@ def train(
         earlier = _OPEN.get(folder)
         if earlier is not None:  # a notebook cell that is run again
             earlier.close()
-        training = Training(
-            run.open_run(
-                config, run.RunOptions(Path(out), where, resume, fresh), processes=processes
-            )
-        )
+        is_auto = device == "auto"
+        options = run.RunOptions(Path(out), where, resume, fresh, is_auto_device=is_auto)
+        training = Training(run.open_run(config, options, processes=processes))
         _OPEN[folder] = training
         return training

@@ -109,6 +109,7 @@ LAYERS = """
     nnzoo.training.thread_tuner
     nnzoo.training.lockstep
     nnzoo.training.autotune
+    nnzoo.training.compare_devices
     nnzoo.training.fit
     nnzoo.runs.run_dir nnzoo.runs.samples
     nnzoo.runs.history

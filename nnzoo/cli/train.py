@@ -103,7 +103,9 @@ def train(
         tune_process_memory()
         group = None if dry_run else _open_group(run_config, seeds, folds, out)
         if group is None:
-            options = run.RunOptions(out, where, resume, fresh, not dry_run)
+            options = run.RunOptions(
+                out, where, resume, fresh, not dry_run, is_auto_device=device == "auto"
+            )
             current = run.open_run(run_config, options, processes)
     output = Output.open(verbose, json_) if processes.is_main_process else Output.open(0, False)
     display = train_display.TrainDisplay(output, run_config, group)

@@ -56,6 +56,7 @@ from nnzoo.runs.run_dir import RunDir, recorded_notes
 from nnzoo.runs.train import save_best
 from nnzoo.text import Note
 from nnzoo.training.autotune import resolve_auto
+from nnzoo.training.compare_devices import cpu_note
 from nnzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ class RunOptions:
     """How a run is opened. out: the parent of its folder. resume: "auto" if the folder holds it, "must"
     or "never". fresh: move an existing run away. write: False leaves the folder unchanged (a dry
     run); training must not follow. is_member: of a group or a sweep, where `train.history: auto` is none.
+    is_auto_device: the device was not asked for, so a note reports if the CPU is faster than a GPU.
     """
 
     out: Path
@@ -171,6 +173,7 @@ class RunOptions:
     fresh: bool = False
     write: bool = True
     is_member: bool = False
+    is_auto_device: bool = False
 
 
 @locates_errors
@@ -226,6 +229,8 @@ class _Opening:
             splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
             self.notes += stream_notes(splits)
         step_seconds = self._resolve_auto_values(network, splits)
+        if options.is_auto_device and not (resuming or processes.is_distributed):
+            self.notes += cpu_note(replace(self.config, train=asked), network, splits)
         network.configure(self.config.train)
         self._add_kernel_notes(network, asked)
         use_threads(self.config.train)
