@@ -1,8 +1,8 @@
 /* Call the kernels in a process of another processor, which sees the memory of the one that asks.
  *
- * Requests come on stdin. A page that a kernel touches is fetched when a signal says that it is missing, at the address that it
- * has in the asking process; after the call all of them are sent back, and unmapped. Static and without
- * OpenMP: everything is one thread. emulation.py is the other side. */
+ * Requests come on stdin. A page that a kernel touches is fetched in a signal handler, at the address
+ * that it has in the asking process; after the call all of them are sent back, and unmapped. Static
+ * and without OpenMP: everything is one thread. emulation.py is the other side. */
 
 #include <signal.h>
 #include <stdint.h>

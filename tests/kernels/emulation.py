@@ -106,7 +106,7 @@ class Emulated:
             self.process = None
 
     def run(self, request: bytes) -> int:
-        """Have the program reply a request, with the pages that it asks for; returns what the entry did."""
+        """Send the program a request and the pages that it asks for; returns what the entry point returned."""
         if self.process is None:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
