@@ -211,7 +211,7 @@ def convolution(draw: random.Random, dtype: Any) -> None:
     lanes = lanes_of(dtype)
     few = draw.random() < 0.5
     ins, outs = (
-        draw.randint(1, 4) if few else lanes * draw.randint(1, 3),
+        draw.randint(1, 4) if few else max(lanes, 8) * draw.randint(1, 3),
         lanes * draw.randint(1, 3),
     )
     kernel = (draw.randint(1, 5), draw.randint(1, 5)) if few else (3, 3)
