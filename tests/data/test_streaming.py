@@ -46,7 +46,15 @@ def cuda(own_folder: Path) -> Iterator[EmulatedCuda]:
 
 def settings(epochs: int = 2, **options: Any) -> dict[str, Any]:
     train = {"epochs": epochs, "batch_size": 64, "precision": "fp32", "threads": 1} | options
-    return {"name": "run", "data": IMAGES, "model": CNN, "optim": "adam", "train": train}
+    eval_options = {"baselines": "none"}  # which of them fit the time is another matter
+    return {
+        "name": "run",
+        "eval": eval_options,
+        "data": IMAGES,
+        "model": CNN,
+        "optim": "adam",
+        "train": train,
+    }
 
 
 @pytest.mark.parametrize(
