@@ -211,7 +211,7 @@ def collect_layer_stats(network: Network, x: Inputs, y: Tensor | None = None) ->
             values_of(encoded).requires_grad_()
         outputs, output = layer_outputs(network, encoded)
         layers = [
-            _describe(name, module, out.detach(), _parameters(module, name))
+            _describe(name, module, out.detach(), _parameters(module, name), len(x))
             for name, (module, out) in outputs.items()
         ]
         parameters = [
@@ -275,7 +275,10 @@ def _norms(tensors: Sequence[Tensor | None]) -> list[float]:
     return [0.0 if t is None else next(norms) for t in tensors]
 
 
-def _describe(name: str, module: nn.Module, out: Inputs, parameters: list[Tensor]) -> LayerStats:
+def _describe(
+    name: str, module: nn.Module, out: Inputs, parameters: list[Tensor], rows: int
+) -> LayerStats:
+    """Describe a layer by its output and parameters; rows: of the batch."""
     shape = list(values_of(out).shape[1:])
     is_map = len(shape) > 1 and not isinstance(module, nn.RNNBase | nn.Embedding)
     if isinstance(out, PaddedSequences):
@@ -283,7 +286,7 @@ def _describe(name: str, module: nn.Module, out: Inputs, parameters: list[Tensor
         values = out.values[out.mask]
         shape = shape[::-1] if is_map else shape
     else:
-        positions, values = _positions(module, out), out
+        positions, values = _positions(module, out) * _copies(module, out, rows), out
     layer = LayerStats(
         name=name,
         type=type(module).__name__,
@@ -315,6 +318,13 @@ def _num_inputs(module: nn.Module, parameters: list[Tensor]) -> int | None:
     if isinstance(module, nn.Linear | nn.RNNBase):
         return parameters[0].shape[1]
     return None
+
+
+def _copies(module: nn.Module, out: Tensor, rows: int) -> int:
+    """Count how often a layer runs per row: once for each token, or each member of an ensemble, unless its weights have
+    the members in them."""
+    is_single = out.ndim < 2 or hasattr(module, "members")
+    return 1 if is_single else max(1, len(out) // max(1, rows))
 
 
 def _positions(module: nn.Module, out: Tensor) -> int:

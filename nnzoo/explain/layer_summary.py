@@ -82,14 +82,14 @@ def describe_layers(network: Network, x: Inputs) -> tuple[list[LayerSummary], Ne
     for layer in stats.layers:
         owner = layer.name.rpartition(".l")[0] if layer.name not in modules else layer.name
         module = modules.get(owner, network.model)
-        shape = observed.get(owner, _Shape([], 1, 1))
+        shape = observed.get(owner, _Shape([], 1))
         inputs = shape.inputs or (layers[-1].shape if layers else [])
         if isinstance(module, nn.RNNBase) and layers and layers[-1].kind in RECURRENT:
             inputs = layers[-1].shape
         if isinstance(module, nn.RNNBase) and len(inputs) == 1:  # of the steps of all rows, packed
             inputs = [layer.shape[0], *inputs]
         summary = _summarize(layer, module, list(inputs), fields.get(layer.name))
-        layers.append(_repeated(summary, module, shape))
+        layers.append(replace(summary, copies=shape.copies))
     return layers, stats
 
 
@@ -110,19 +110,6 @@ def _summarize(
         frozen=sum(p.numel() for p in parameters if not p.requires_grad),
         field=field,
         details=_details(layer, module),
-    )
-
-
-def _repeated(layer: LayerSummary, module: nn.Module, shape: _Shape) -> LayerSummary:
-    """Count a layer that runs several times per row: for each token, or each member of an ensemble."""
-    if hasattr(module, "members"):  # whose weights have the members in them
-        return replace(layer, copies=shape.copies_out)
-    repeats = shape.copies
-    return replace(
-        layer,
-        copies=shape.copies_out,
-        multiply_adds=layer.multiply_adds * repeats,
-        positions=layer.positions * repeats,
     )
 
 
@@ -203,12 +190,11 @@ def _text(size: Any) -> str:
 
 @dataclass
 class _Shape:
-    """inputs: the shape of a module's input, without the batch dimension; copies, copies_out: how many inputs and outputs
-    of their shapes there are per row."""
+    """inputs: the shape of a module's input, without the batch dimension; copies: how many outputs of its shape there
+    are per row."""
 
     inputs: list[int]
     copies: int
-    copies_out: int
 
 
 @contextmanager
@@ -227,7 +213,7 @@ def _observed_shapes(model: nn.Module, rows: int) -> Iterator[dict[str, _Shape]]
             x = inputs[0]
             values = x if isinstance(x, Tensor) else getattr(x, "values", None)
             shape = list(values.shape[1:]) if isinstance(values, Tensor) else []
-            shapes[name] = _Shape(shape, count(x), count(output))
+            shapes[name] = _Shape(shape, count(output))
 
         return hook
 

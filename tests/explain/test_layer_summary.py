@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.data.sequences import PaddedSequences
-from nnzoo.evaluation.layer_stats import eval_in_fp32
+from nnzoo.evaluation.layer_stats import collect_layer_stats, eval_in_fp32
 from nnzoo.explain.layer_summary import (
     LayerSummary,
     activation_values,
@@ -128,9 +128,11 @@ def test_a_layer_that_runs_for_each_token_or_member_counts_as_often() -> None:
     Path("play.txt").write_text(PLAY * 4)
     data = {"name": "corpus", "path": "play.txt", "window": 8}
     model = {"name": "gru", "hidden_size": 6, "embedding": 5}
-    network, _, layers = layers_of(model, data)
+    network, x, layers = layers_of(model, data)
     classes = network.task.outputs
     assert layers[-1].multiply_adds == 8 * 6 * classes and layers[-1].copies == 8
+    counts = [layer.multiply_adds for layer in collect_layer_stats(network, x).layers]
+    assert counts == [layer.multiply_adds for layer in layers]  # those of inspect and report
     assert activation_values(layers) == 8 * 5 + 8 * 6 + 8 * classes
     ensemble = {"name": "mlp", "hidden": [5], "ensemble": 3}
     _, _, layers = layers_of(ensemble, "table_classes")
