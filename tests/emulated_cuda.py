@@ -199,13 +199,14 @@ class EmulatedCuda(TorchDispatchMode):
     def copy(self, func: Any, args: Any, kwargs: dict[str, Any], target: torch.device) -> Any:
         source = args[0] if func is aten._to_copy.default else args[1]
         start = source.place if isinstance(source, CudaTensor) else CPU
+        asynchronous = bool(kwargs.get("non_blocking")) or any(x is True for x in args[2:])
         if func is aten._to_copy.default:
             # A change of type alone, to C++ from CPU to CPU, stays on the device.
             end = target if target.type == "cuda" or self.to_cpu else start
             kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "non_blocking")}
         else:
             end = args[0].place if isinstance(args[0], CudaTensor) else CPU
-        kinds = {("cpu", "cuda"): "upload", ("cuda", "cpu"): "wait"}
+        kinds = {("cpu", "cuda"): "upload", ("cuda", "cpu"): "readback" if asynchronous else "wait"}
         self.counts[kinds.get((start.type, end.type), "launch")] += 1
         plain = [x.on_cpu if isinstance(x, CudaTensor) else x for x in args]
         out = func(*plain, **kwargs)

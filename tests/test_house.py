@@ -104,7 +104,9 @@ LAYERS = """
     nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule nnzoo.training.updates nnzoo.training.carried_state
     nnzoo.training.optim
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state
+    nnzoo.training.device_state
     nnzoo.training.trainer
+    nnzoo.training.device_step
     nnzoo.training.train_step
     nnzoo.training.thread_tuner
     nnzoo.training.lockstep

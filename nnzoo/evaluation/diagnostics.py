@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +55,18 @@ def is_due(epoch: int, steps: int) -> bool:
 
 def gradient_norms(model: nn.Module) -> dict[str, float]:
     """Return the gradient norm of each layer that has gradients, by its name."""
-    norms: dict[str, float] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            layer = name.rpartition(".")[0]
-            norms[layer] = math.hypot(norms.get(layer, 0.0), float(parameter.grad.norm()))
-    return norms
+    return layer_norms(
+        {name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None}
+    )
+
+
+def layer_norms(norms: Mapping[str, float]) -> dict[str, float]:
+    """Return the norm of each layer's gradients together from those of its parameters, by their names."""
+    layers: dict[str, float] = {}
+    for name, norm in norms.items():
+        layer = name.rpartition(".")[0]
+        layers[layer] = math.hypot(layers.get(layer, 0.0), norm)
+    return layers
 
 
 def linspace_rows(length: int, rows: int, device: torch.device) -> torch.Tensor:

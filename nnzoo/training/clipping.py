@@ -30,6 +30,13 @@ def clip_divisor(norm: float, clip: ClipOptions | None) -> float | None:
     return (norm + 1e-6) / clip.norm
 
 
+def clip_divisors(norms: Tensor, clip: ClipOptions) -> Tensor | None:
+    """Return `clip_divisor` of norms on the device, 1 where they are not clipped; None if none ever is."""
+    if clip.norm is None:
+        return None
+    return torch.where(norms > clip.norm, (norms + 1e-6) / clip.norm, 1.0)
+
+
 def divide_members(gradients: list[Tensor], divisors: Tensor) -> None:
     """Divide gradients (members, *shape) in place by each member's divisor (members,)."""
     for gradient in gradients:

@@ -85,13 +85,15 @@ def _position(trainer: Trainer) -> tuple[int, int]:
 
 def _placeholder(trainer: Trainer) -> Trainer:
     """Return a copy of a trainer that computes the same, and of which nothing is kept."""
+    trainer.synchronize()
     copied = copy.copy(trainer)
+    copied.counters = None
     copied.model = copy.deepcopy(trainer.model)
     native = trainer.network.native and available(trainer.device)
     copied.optimizer = Optimizer(trainer.config.optim, copied.model, native)
     lr = trainer.lr_at(trainer.state.step)
     copied.optimizer.load_state_dict(copy.deepcopy(trainer.optimizer.state_dict(lr)))
-    copied.running_loss = copy.deepcopy(trainer.running_loss)
+    copied.host_loss = copy.deepcopy(trainer.host_loss)
     copied.state = copy.copy(trainer.state)
     copied.is_placeholder = True
     return copied

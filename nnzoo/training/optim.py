@@ -127,7 +127,7 @@ class Optimizer:
         per_parameter = self.gradients()
         gradients = [gradient for gradient in per_parameter if gradient is not None]
         if len(gradients) < len(per_parameter):
-            self._note_missing(per_parameter)
+            self.note_missing([i for i, grad in enumerate(per_parameter) if grad is None])
         if not gradients:
             return
         if self.native and isinstance(self.options, AdamOptions):
@@ -201,14 +201,13 @@ class Optimizer:
                 rows, p.grad[rows[0]], p.shape, is_coalesced=True, check_invariants=False
             )
 
-    def _note_missing(self, gradients: Sequence[Tensor | None]) -> None:
-        """Count a step without a gradient for each parameter that has none."""
-        for (group, i), name, gradient in zip(
-            self._group_and_index(), self.names, gradients, strict=True
-        ):
-            if gradient is None:
-                group.missed[i] += 1
-                self.without_gradient.add(name)
+    def note_missing(self, missing: Sequence[int], steps: int = 1) -> None:
+        """Count steps without a gradient for the parameters, by their place, that had none."""
+        places = self._group_and_index() if missing and steps else []
+        for place in missing if steps else ():
+            group, i = places[place]
+            group.missed[i] += steps
+            self.without_gradient.add(self.names[place])
 
     def _group_and_index(self) -> list[tuple[ParameterGroup, int]]:
         """Return the group of each parameter, in their order, and the parameter's index in it."""

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from nnzoo.data.augment import RowGenerators, augment
+from nnzoo.data.augment import Changes, RowGenerators, apply_changes, draw_changes
 from nnzoo.data.dataset import chunks, max_input_size
 from nnzoo.data.sampling import BatchShard, batch_shard, batch_sizes, derive_seed, seed_all
 from nnzoo.data.sequences import Inputs, PaddedSequences, repeat_rows
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
+from nnzoo.evaluation.tasks.task import LossResult
 from nnzoo.models.layers import uses_randomness
+from nnzoo.training.device_step import DeviceStep, eager_reason
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
@@ -93,6 +95,10 @@ class TrainerStack:
             # Preprocessing and task are the same for all.
             self.network = copy.copy(first.network)
             self.network.compiled = self.stacked
+        self.device_step: DeviceStep | None = None
+        """Takes the steps on a GPU, where the host need not wait for them."""
+        if first.device.type == "cuda" and not eager_reason(trainers):
+            self.device_step = DeviceStep(self)
 
     def start_epoch(self) -> Sequence[Tensor]:
         """Return the row numbers (members, n) int64 of each step of the epoch; the networks are set to train."""
@@ -104,6 +110,8 @@ class TrainerStack:
         rows = rows.to(first.device)
         for trainer in self.trainers:
             trainer.network.train()
+        if self.device_step is not None:
+            self.device_step.start_epoch()
         return rows.split(first.step_sizes, 1)
 
     def train_step(self, rows: Tensor) -> dict[int, Event]:
@@ -116,6 +124,8 @@ class TrainerStack:
         if self.stream is not None:
             self.stream.load(self.trainers[0].state.step_in_epoch)
         self._seed_dropout()
+        if self.device_step is not None:
+            return {0: self.device_step.train_step(rows) or self._advance(0)}
         self.optimizer.zero_grad()
         buffers = self._copy_buffers() if self.options.on_nan == "skip" else None
         losses, num_correct, denominators = self._compute_gradients(rows)
@@ -127,8 +137,7 @@ class TrainerStack:
         seconds = self._member_seconds()
         events: dict[int, Event] = {}
         for i, trainer in enumerate(self.trainers):
-            state = trainer.state
-            state.elapsed += seconds
+            trainer.state.elapsed += seconds
             if finite[i]:
                 trainer.record_step(
                     norms[i],
@@ -144,17 +153,27 @@ class TrainerStack:
                 except DivergedError as error:
                     events[i] = error
                     continue
-            state.step += 1
-            state.step_in_epoch += 1
-            steps = len(trainer.step_sizes)
-            events[i] = StepEnd(state.epoch + 1, state.step_in_epoch, steps, state.step)
+            events[i] = self._advance(i)
         return events
 
-    def _compute_gradients(
-        self, rows: Tensor
-    ) -> tuple[list[float], list[float], list[Tensor | float]]:
-        """Accumulate the gradients of a step's rows, over all processes; returns the summed loss, the number of correct
-        predictions and the denominator of the loss of each member."""
+    def _advance(self, member: int) -> StepEnd:
+        """Move a member to its next step."""
+        state = self.trainers[member].state
+        state.step += 1
+        state.step_in_epoch += 1
+        steps = len(self.trainers[member].step_sizes)
+        return StepEnd(state.epoch + 1, state.step_in_epoch, steps, state.step)
+
+    def wait(self) -> None:
+        """Wait until what a GPU has been given is done."""
+        if self.device_step is not None:
+            trainer = self.trainers[0]
+            trainer.synchronize()
+            trainer.state.elapsed += self._member_seconds()
+
+    def accumulate_gradients(self, rows: Tensor) -> tuple[list[LossResult], list[Tensor | float]]:
+        """Accumulate the gradients of a step's rows on this process; returns the loss of each batch, and the denominator
+        of the loss of each member."""
         batches, results = self._batches(rows), []
         denominators = self._denominators(rows, batches)
         carried = self.trainers[0].carried
@@ -171,6 +190,14 @@ class TrainerStack:
             results.append(result)
         if carried is not None:
             carried.finish(rows.shape[1], places, self.processes)
+        return results, denominators
+
+    def _compute_gradients(
+        self, rows: Tensor
+    ) -> tuple[list[float], list[float], list[Tensor | float]]:
+        """Accumulate the gradients of a step's rows, over all processes; returns the summed loss, the number of correct
+        predictions and the denominator of the loss of each member."""
+        results, denominators = self.accumulate_gradients(rows)
         losses, num_correct = _add_lists([result.to_lists() for result in results])
         if self.processes.is_distributed:
             used = [self.processes.all_reduce(mask) for mask in self.optimizer.used_rows()]
@@ -187,6 +214,7 @@ class TrainerStack:
 
     def finish_epoch(self) -> dict[int, Event]:
         """Validate each member and move it to the next epoch; returns an event for each."""
+        self.wait()
         reports = self._validate() if self.stacked is not None else [None]
         events: dict[int, Event] = {}
         for i, (trainer, report) in enumerate(zip(self.trainers, reports, strict=True)):
@@ -264,9 +292,35 @@ class TrainerStack:
     def _augmented(self, x: Inputs, batch: int, shard: BatchShard | None) -> Inputs:
         if self.augment is None or isinstance(x, PaddedSequences):
             return x
-        seeds = [derive_seed(t.config.seed, "augment", t.state.step, batch) for t in self.trainers]
+        if self.device_step is not None:
+            return apply_changes(x, self.augment, self.device_step.changes(batch))
+        generators = self._row_generators([t.state.step for t in self.trainers], batch, shard)
+        changes = draw_changes(x.shape, self.augment, generators)
+        if x.device.type != "cpu":
+            changes = changes.map(lambda part: part.to(x.device))
+        return apply_changes(x, self.augment, changes)
+
+    def _row_generators(
+        self, steps: Sequence[int], batch: int, shard: BatchShard | None = None
+    ) -> RowGenerators:
+        """What each member's images of a batch of its step are changed by."""
+        seeds = [
+            derive_seed(trainer.config.seed, "augment", step, batch)
+            for trainer, step in zip(self.trainers, steps, strict=True)
+        ]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return augment(x, self.augment, RowGenerators(*generators, shard=shard))
+        return RowGenerators(*generators, shard=shard)
+
+    def draw_changes(self, step: int, rows: int) -> list[Changes]:
+        """Draw how the images of each batch of a step (counted over the run) of so many rows are changed; empty without
+        augmentation."""
+        if self.augment is None:
+            return []
+        shape = self.network.data_spec.input.shape
+        return [
+            draw_changes((size, *shape), self.augment, self._row_generators([step], batch))
+            for batch, size in enumerate(batch_sizes(rows, self.options.batch_size))
+        ]
 
     def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
         """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
@@ -346,9 +400,13 @@ def _add_lists(
 
 def train_single_step(trainer: Trainer, rows: Tensor) -> None:
     """Take one step of a single trainer on the rows (n,) int64; raises DivergedError."""
-    event = TrainerStack([trainer]).train_step(rows[None])[0]
+    stack = TrainerStack([trainer])
+    event = stack.train_step(rows[None])[0]
+    stack.wait()
     if isinstance(event, DivergedError):
         raise event
+    if trainer.counters is not None and trainer.counters.error is not None:
+        raise trainer.counters.error
 
 
 def dry_run(trainer: Trainer) -> None:

@@ -34,6 +34,7 @@ from nnzoo.kernels.build import available
 from nnzoo.models.network import Network
 from nnzoo.runs.checkpoint import check_state_dict
 from nnzoo.training.carried_state import CarriedState
+from nnzoo.training.device_state import DeviceState
 from nnzoo.training.lr_schedule import lr_factor
 from nnzoo.training.norm_statistics import recompute_statistics, resolve_statistics
 from nnzoo.training.optim import Optimizer
@@ -96,7 +97,10 @@ class Trainer:
         self.optimizer = Optimizer(
             config.optim, self.model, native=network.native and available(self.device)
         )
-        self.running_loss = RunningLoss(self.task.correct_metric)
+        self.host_loss = RunningLoss(self.task.correct_metric)
+        """`running_loss`, which on a GPU is behind the steps that were launched."""
+        self.counters: DeviceState | None = None
+        """What steps on a GPU count there."""
         self.carried: CarriedState | None = None
         if isinstance(self.task, LanguageModel):
             self.carried = CarriedState(self.model, self.is_stateful)
@@ -114,6 +118,22 @@ class Trainer:
         """Whether steps are always computed by `train.threads` threads."""
         self.is_placeholder = False
         """Whether its results are discarded (see `lockstep`)."""
+
+    @property
+    def running_loss(self) -> RunningLoss:
+        """Of the steps of this epoch so far."""
+        self.synchronize()
+        return self.host_loss
+
+    @running_loss.setter
+    def running_loss(self, value: RunningLoss) -> None:
+        self.synchronize()
+        self.host_loss = value
+
+    def synchronize(self) -> None:
+        """Bring what steps on a GPU have counted to the host; the position too, if one of them has ended the run."""
+        if self.counters is not None:
+            self.counters.receive()
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -160,7 +180,7 @@ class Trainer:
         self, norm: float, loss: float, denominator: float, num_correct: float, rows: int
     ) -> None:
         """Count a step that was taken; loss: summed over the rows."""
-        self.running_loss.update(loss, denominator, num_correct, rows)
+        self.host_loss.update(loss, denominator, num_correct, rows)
         self.last_norm = norm
         self.state.record_step(norm, loss / denominator)
 
@@ -174,12 +194,14 @@ class Trainer:
         if self.carried is not None:
             self.carried.reset()
         if not self.skips_bad_steps or self.state.skipped_in_row >= self.config.train.max_skipped:
-            raise self._divergence_error(lr, loss)
+            raise self.divergence_error(lr, loss, diagnostics.gradient_norms(self.model))
         for buffer, before in zip(self.model.buffers(), buffers, strict=True):
             buffer.copy_(before)
 
-    def _divergence_error(self, lr: float, loss: float) -> DivergedError:
-        state, norms = self.state, diagnostics.gradient_norms(self.model)
+    def divergence_error(self, lr: float, loss: float, norms: dict[str, float]) -> DivergedError:
+        """The error of the next step, which is not finite: its learning rate, its loss and the norm of each layer's
+        gradients."""
+        state = self.state
         largest = sorted(norms, key=lambda layer: (math.isfinite(norms[layer]), -norms[layer]))
         layers = ", ".join(f"{layer} {norms[layer]:.3g}" for layer in largest[:3])
         before = (
@@ -198,6 +220,9 @@ class Trainer:
 
     def check_weights(self) -> None:
         """Raise DivergedError if a weight is not finite, RuntimeError if the optimizer lost a parameter."""
+        self.synchronize()
+        if self.counters is not None and self.counters.error is not None:
+            raise self.counters.error
         if detached := self.optimizer.detached_parameters(self.model):
             raise RuntimeError(
                 f"'{detached[0]}' is no longer the tensor that the optimizer changes "
@@ -305,6 +330,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how the run continues, except the weights."""
+        self.synchronize()
         content = {
             "position": self.state.state_dict(),
             "optimizer": self.optimizer.state_dict(self.lr_at(self.state.step)),
@@ -332,6 +358,7 @@ class Trainer:
         best_weights = best_weights if isinstance(best_weights, dict) else {}
         if best_weights or state.best_epoch:
             check_state_dict(self.model, best_weights, f"{source}, best_model")
+        self.synchronize()
         self.state = state
         self.optimizer.load_state_dict(content["optimizer"])
         self.running_loss.load(content["sums"])

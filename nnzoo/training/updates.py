@@ -63,11 +63,20 @@ class ParameterGroup:
 
 
 class Update(NamedTuple):
-    """A step: its learning rate, the divisor of all gradients if they are clipped, and its number (from 1)."""
+    """A step: its learning rate, the divisor of all gradients if they are clipped, and its number (from 1).
 
-    lr: float
+    On a GPU all are tensors () there, and `taken` () bool is false for a step that changes nothing.
+    """
+
+    lr: float | Tensor
     divisor: Tensor | None
-    steps: int
+    steps: int | Tensor
+    taken: Tensor | None = None
+
+    @property
+    def found_inf(self) -> Tensor | None:
+        """What torch's fused kernels read: 1 for a step that changes nothing."""
+        return None if self.taken is None else (~self.taken).float()
 
     def scaled(self, group: ParameterGroup) -> Update:
         """The step of a group, with its factor of the learning rate."""
@@ -96,6 +105,7 @@ def _sgd(
         maximize=False,
         is_first_step=False,
         grad_scale=update.divisor,
+        found_inf=update.found_inf,
     )
 
 
@@ -103,9 +113,12 @@ def _adam(
     options: AdamOptions, group: ParameterGroup, gradients: list[Tensor], update: Update
 ) -> None:
     kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
-    counts = {update.steps - missed for missed in group.missed}
-    tensors = {n: torch.full((), float(n), device=gradients[0].device) for n in counts}
-    steps = [tensors[update.steps - missed] for missed in group.missed]
+    counts = {missed: update.steps - missed for missed in group.missed}
+    tensors = {
+        missed: n if isinstance(n, Tensor) else torch.full((), float(n), device=gradients[0].device)
+        for missed, n in counts.items()
+    }
+    steps = [tensors[missed] for missed in group.missed]
     kernel(
         group.parameters,
         gradients,
@@ -121,12 +134,15 @@ def _adam(
         amsgrad=False,
         maximize=False,
         grad_scale=update.divisor,
+        found_inf=update.found_inf,
     )
 
 
 def _rmsprop(
     options: RmspropOptions, group: ParameterGroup, gradients: list[Tensor], update: Update
 ) -> None:
+    changed = [group.parameters, *group.moments.values()]
+    before = None if update.taken is None else [[t.clone() for t in part] for part in changed]
     if update.divisor is not None:
         torch._foreach_div_(gradients, update.divisor)
     if group.decay:
@@ -140,9 +156,23 @@ def _rmsprop(
         buffers = group.moments["momentum_buffer"]
         torch._foreach_mul_(buffers, options.momentum)
         torch._foreach_addcdiv_(buffers, gradients, roots)
-        torch._foreach_add_(group.parameters, buffers, alpha=-update.lr)
+        _subtract(group.parameters, buffers, update.lr)
+    elif isinstance(update.lr, Tensor):
+        _subtract(group.parameters, list(torch._foreach_div(gradients, roots)), update.lr)
     else:
         torch._foreach_addcdiv_(group.parameters, gradients, roots, value=-update.lr)
+    if before is not None and update.taken is not None:
+        for part, copies in zip(changed, before, strict=True):
+            for tensor, old in zip(part, copies, strict=True):
+                tensor.copy_(torch.where(update.taken, tensor, old))
+
+
+def _subtract(tensors: list[Tensor], directions: list[Tensor], lr: float | Tensor) -> None:
+    """Subtract `lr` times the directions in place."""
+    if isinstance(lr, Tensor):
+        torch._foreach_sub_(tensors, torch._foreach_mul(directions, lr))
+    else:
+        torch._foreach_add_(tensors, directions, alpha=-lr)
 
 
 UPDATES: dict[str, Callable[..., None]] = {

@@ -72,9 +72,10 @@ class Regression(Task):
 
     def _pinball(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the pinball loss of each quantile (Koenker & Bassett 1978), (batch, outputs)."""
-        levels = torch.tensor(self.quantiles, dtype=output.dtype, device=output.device)
+        width = target.shape[1]
+        # Filled there, for a GPU would wait for a copy from the host.
+        levels = torch.cat([output.new_full((width,), level) for level in self.quantiles])
         error = target.repeat(1, len(self.quantiles)) - output
-        levels = levels.repeat_interleave(target.shape[1])
         return torch.maximum(levels * error, (levels - 1) * error)
 
     @property
