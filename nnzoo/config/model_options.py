@@ -188,6 +188,11 @@ class CnnOptions(ModelOptions):
         "head sees together (Kim 2014); replaces kernel_size",
     )
     residual: bool = option(False, "each layer becomes two convolutions with a skip around them")
+    whiten: bool = option(
+        False,
+        "of images: begin with a fixed 2×2 convolution that decorrelates neighboring pixels and colors, computed from "
+        "training rows (Page 2019)",
+    )
     head: HeadOptions = option(HeadOptions(), "pooling, hidden, dropout")
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Conv2d, Dropout, Linear, activation_layer
 from nnzoo.models.padded import PaddedMaps, PaddedSequential, input_length, run_padded
+from nnzoo.models.whiten import whitening_layers
 from nnzoo.text import plural
 
 if TYPE_CHECKING:
@@ -142,6 +143,10 @@ class _Stack:
         dims = len(size)
         layers: list[nn.Module] = []
         self.activations = 0
+        if options.whiten:
+            layers, width, out = whitening_layers(channels, size, options.activation)
+            self.activations = channels * math.prod(size) + width * math.prod(out)
+            channels, size = width, out
         for i, width in enumerate(options.channels):
             layer = _Layer(options, i, dims)
             built, size = layer.build(channels, width, size)
@@ -184,6 +189,8 @@ def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
         raise ConfigError.at(
             "model.name", "a cnn sees what follows; a language model is an rnn, lstm or gru"
         )
+    if options.whiten and input_spec.kind != "image":
+        raise ConfigError.at("model.whiten", f"is for images, but the data is {input_spec}")
     if options.branches is not None and input_spec.kind == "image":
         raise ConfigError.at("model.branches", "are for sequences, but the data is images")
     if options.branches is not None and options.head.pooling == "flatten":

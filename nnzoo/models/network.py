@@ -28,6 +28,7 @@ from nnzoo.evaluation.tasks.classification import Classification, balanced_weigh
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 from nnzoo.kernels.openmp import fit_threads
+from nnzoo.models.whiten import copy_whitening, fit_whitening
 from nnzoo.runs.checkpoint import check_finite, check_state_dict
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
@@ -225,6 +226,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     network.preprocess.cpu().fit(dataset.splits["train"])
     if isinstance(network.task, Regression):
         network.task.centre = dataset.splits["train"].targets().double().mean(0)
+    fit_whitening(network, dataset.splits["train"])
     start_from_weights(network)
     return network.to(device)
 
@@ -257,6 +259,7 @@ def reseeded(network: Network, config: RunConfig) -> Network:
     parts = network.preprocess, model, network.task
     fresh = Network(config, network.data_spec, *parts, network.device)
     start_from_vectors(fresh)
+    copy_whitening(fresh, network)
     start_from_weights(fresh, network.origin)
     return fresh
 
