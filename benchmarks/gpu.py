@@ -180,6 +180,7 @@ class Checks:
                 [*command, "--out", "two"],
                 cwd=folder,
                 env=variables,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
             )
