@@ -29,8 +29,7 @@ from nnzoo.data.statistics import median_and_quartiles, weighted_mean_and_std
 from nnzoo.errors import ConfigError
 from nnzoo.kernels.step import normalize_uint8, supports_normalize
 
-# Statistics are gathered in chunks of this many rows, so that uint8 images never become one
-# float64 copy of themselves.
+# Rows per chunk of statistics, so that uint8 images never become one float64 copy of themselves.
 CHUNK = 8192
 MAX_PCA_INPUTS = 20_000
 
@@ -76,11 +75,10 @@ class OneHot(nn.Module):
         super().__init__()
         self.numbers = numbers
         self.sizes = sizes
-        # The column that each new one looks at, and the code that it stands for.
-        columns = [numbers + i for i, size in enumerate(sizes) for _ in range(size)]
-        codes = [code for size in sizes for code in range(size)]
-        self.register_buffer("columns", torch.tensor(columns, dtype=torch.int64), persistent=False)
-        self.register_buffer("codes", torch.tensor(codes, dtype=torch.float64), persistent=False)
+        pairs = [(numbers + i, code) for i, size in enumerate(sizes) for code in range(size)]
+        table = torch.tensor(pairs, dtype=torch.int64).view(-1, 2)
+        self.register_buffer("columns", table[:, 0].clone(), persistent=False)
+        self.register_buffer("codes", table[:, 1].clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.sizes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sized
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnzoo.data.table_files import limits
@@ -64,13 +65,8 @@ def read_csv(
     lost silently.
     """
     file = source.file
-    size = file.stat().st_size
-    if bounded and size > limits.MAX_CSV_BYTES:
-        raise DataError(
-            f"{file} has {size:,} bytes; a CSV may have {limits.MAX_CSV_BYTES:,}. Keep fewer rows or "
-            "columns, or save it as Parquet",
-            code="E34",
-        )
+    if bounded:
+        _check_size(file)
     head = read_head(source, codec)
     layout = find_layout(file, head, options)
     notes = layout.notes
@@ -103,6 +99,16 @@ def read_csv(
         notes = notes + reader.notes()
         if rows or notes or not count:
             yield Chunk(_frame(rows, layout, count - len(rows)), layout.named, notes)
+
+
+def _check_size(file: Path) -> None:
+    size = file.stat().st_size
+    if size > limits.MAX_CSV_BYTES:
+        raise DataError(
+            f"{file} has {size:,} bytes; a CSV may have {limits.MAX_CSV_BYTES:,}. Keep fewer rows or "
+            "columns, or save it as Parquet",
+            code="E34",
+        )
 
 
 def _unread(start: int, stop: int) -> pandas.DataFrame:

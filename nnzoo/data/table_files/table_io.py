@@ -145,11 +145,7 @@ def read_chunks(
 
 
 def _read_chunks(
-    file: Path,
-    options: ReadOptions,
-    key: str,
-    bounded: bool,
-    open_blocks: BlockOpener | None = None,
+    file: Path, options: ReadOptions, key: str, bounded: bool, blocks: BlockOpener | None = None
 ) -> Iterator[Table]:
     """The chunks of a file; bounded: whether all of them will be held at once."""
     import pandas
@@ -185,16 +181,13 @@ def _read_chunks(
             if tabs and _has_raw_quotes(source, codec):
                 layout = replace(layout, delimiter=RAW_TABS)
                 notes = [*notes, QUOTES_NOTE]
-        chunks = read_csv(source, codec, layout, bounded, open_blocks)
+        chunks = read_csv(source, codec, layout, bounded, blocks)
         for number, (frame, named, new, values) in enumerate(chunks):
-            if values is not None:
-                yield Table(frame, named, notes + new, values)
-                continue
             if number == 0:
                 _check_columns(file, frame)
             if not options.keep_words:  # an empty cell is None already
                 frame = mark_missing(frame, options.words)
-            yield Table(frame, named, notes + new)
+            yield Table(frame, named, notes + new, values)
             notes = []
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}", code="E31") from None
