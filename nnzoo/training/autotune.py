@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any, Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from nnzoo import __version__, file_io
 from nnzoo.cache import cache_dir, cpu_id
@@ -40,7 +41,7 @@ from nnzoo.errors import CheckpointError, ConfigError
 from nnzoo.file_io import parse_json, read_plain
 from nnzoo.kernels import build, openmp
 from nnzoo.kernels.torch_operators import operators_of, thread_dependent
-from nnzoo.models.layers import flatten_layers
+from nnzoo.models.layers import Conv2d, flatten_layers
 from nnzoo.models.network import Network
 from nnzoo.status import status
 from nnzoo.text import Note
@@ -50,6 +51,9 @@ from nnzoo.training.trainer import Trainer
 
 # A choice that is less simple (half precision, more threads) has to be worth it.
 MIN_SPEEDUP = 1.05
+# A network whose convolutions one thread computes in all parts in less than so many times the time of one part is divided
+# into all; a small one, of which the merging of sums is a third, only if all threads are faster.
+MAX_COST = 1.1
 # Seconds per choice in each round; the median round counts, since the fastest step of several threads is fast also
 # where another program takes a core, and the others are not. A choice slower than the best by DROP_RATIO is not
 # tried again: at a ratio of 1.3 a moment's disturbance dropped good ones.
@@ -118,7 +122,8 @@ def resolve_auto(
             "timing threads and precisions, once for this network on this machine",
             lambda: _benchmark(config, network, splits, choices, processes),
             lambda choice: (
-                processes == 1 and _any_threads(_copied_stack(config, network, splits, choice[0]))
+                processes == 1
+                and _any_threads(_copied_stack(config, network, splits, choice[0]), choice[1])
             ),
         )
     precision, count = result.choice
@@ -228,14 +233,37 @@ def _copied_stack(
     return TrainerStack([Trainer(config, network, splits)])
 
 
-def _any_threads(stack: TrainerStack) -> bool:
-    """Whether no bit of the steps of an epoch depends on the number of threads; takes the first and the last one."""
+def _any_threads(stack: TrainerStack, fastest: int) -> bool:
+    """Whether no bit of the steps of an epoch depends on the number of threads, and one thread computes the parts of all
+    threads at little cost, or all are the fastest. Takes the first and the last step, and some more."""
     steps = stack.start_epoch()
     for rows in {len(rows[0]): rows for rows in (steps[0], steps[-1])}.values():
         _, calls = operators_of(lambda rows=rows: stack.train_step(rows))  # type: ignore[misc]
         if calls is None or thread_dependent(calls):
             return False
-    return True
+    has_parts = any(isinstance(module, Conv2d) for module in stack.network.modules())
+    return fastest == ALL_THREADS or not has_parts or _cost_of_parts(stack, steps[0]) < MAX_COST
+
+
+def _cost_of_parts(stack: TrainerStack, rows: Tensor) -> float:
+    """How many times as long one thread computes a step in as many parts as there are threads, as it does in one.
+
+    It is measured in its processor time, which other programs change little.
+    """
+    seconds: dict[int, list[float]] = {1: [], ALL_THREADS: []}
+    before = torch.get_num_threads()
+    for _ in range(2 * ROUNDS):  # the ratio is to be right to some hundredths
+        for parts, rounds in seconds.items():
+            openmp.use_threads(parts)
+            openmp.set_team(1)
+            stack.train_step(rows)
+            started, steps = time.thread_time(), 0
+            while time.thread_time() - started < SECONDS:
+                stack.train_step(rows)
+                steps += 1
+            rounds.append((time.thread_time() - started) / steps)
+    torch.set_num_threads(before)
+    return min(seconds[ALL_THREADS]) / min(seconds[1])
 
 
 def _benchmark_choices(
@@ -296,7 +324,7 @@ def stack_threads(trainers: Sequence[Trainer]) -> int:
         return _benchmark_choices(choices, lambda choice: group.train_step(rows))
 
     doing = "timing threads, once for these networks on this machine"
-    result = _choose(key, choices, doing, times, lambda _: _any_threads(copied()))
+    result = _choose(key, choices, doing, times, lambda choice: _any_threads(copied(), choice[1]))
     return ALL_THREADS if result.any_threads else result.choice[1]
 
 

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 WINDOW = 0.03
 # Windows of each of the two that are compared; another one has to be so many times as fast, by their medians.
 PAIRS, MIN_SPEEDUP = 4, 1.04
-# One that takes so many times as long in the first pair is not tried further.
+# One that takes so many times as long in the first pair, or longer in each of two, is not tried further.
 DROP_RATIO = 1.5
 # Seconds of steps until all others are tried again: at first, and at most. In between they double each time that
 # nothing changed, and are at least so many times what the last trial has lost.
-FIRST_PAUSE, LAST_PAUSE, LOSS_RATIO = 0.2, 20.0, 30
+FIRST_PAUSE, LAST_PAUSE, LOSS_RATIO = 0.2, 20.0, 60
 # So many windows in a row that are slower or faster by this ratio than when it was last compared: try again soon.
 DRIFT, DRIFT_WINDOWS = 1.3, 3
 
@@ -185,7 +185,9 @@ class ThreadTuner:
         self.times[self.active].append(mean)
         ours, theirs = self.times.values()
         other = next(setting for setting in self.times if setting != self.best)
-        is_hopeless = len(theirs) == 1 and theirs[0] > DROP_RATIO * ours[0]
+        is_hopeless = min(theirs) > max(ours) and (
+            len(theirs) > 1 or theirs[0] > DROP_RATIO * ours[0]
+        )
         if not is_hopeless and len(theirs) < PAIRS:
             self._use(other if self.active == self.best else self.best)
             return

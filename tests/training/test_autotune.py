@@ -43,7 +43,7 @@ def two_threads_and_bf16(monkeypatch: pytest.MonkeyPatch) -> Any:
         return {choice: times.get(choice, 1.0) for choice in choices}
 
     monkeypatch.setattr(autotune, "_benchmark", timed)
-    monkeypatch.setattr(autotune, "_any_threads", lambda stack: False)
+    monkeypatch.setattr(autotune, "_any_threads", lambda stack, fastest: False)
     yield times, asked
     torch.set_num_threads(1)
 
@@ -384,3 +384,54 @@ def test_the_threads_of_a_group_are_timed_once_and_change_nothing(
     assert [t.state.step for t in trainers] == [0, 0]
     monkeypatch.setattr(autotune, "ALL_THREADS", 1)
     assert autotune.stack_threads(trainers) == 1
+
+
+@pytest.mark.parametrize(("cost", "fastest", "expected"), [(1.05, 1, 2), (1.2, 1, 1), (1.2, 2, 2)])
+def test_sums_are_divided_among_all_threads_where_that_costs_one_thread_little(
+    cost: float, fastest: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not build.available():
+        pytest.skip("needs a C compiler")
+    monkeypatch.setattr(autotune, "ALL_THREADS", 2)
+    monkeypatch.setattr(autotune, "_fastest", lambda seconds: ("fp32", fastest))
+    run_config = config({"name": "cnn", "channels": [16]}, train={"precision": "fp32"})
+    measured = begin(run_config, "measured")
+    stack = autotune._copied_stack(
+        measured.trainer.config, measured.network, measured.trainer.splits
+    )
+    monkeypatch.setattr(autotune, "SECONDS", 0.001)
+    assert 0.3 < autotune._cost_of_parts(stack, stack.start_epoch()[0]) < 5
+    monkeypatch.setattr(autotune, "_cost_of_parts", lambda stack, rows: cost)
+    measured.lock.release()
+    shutil.rmtree("cache/tuned")
+    run = begin(run_config, "fresh cache")
+    assert chosen(run) == ("fp32", expected)
+    assert chosen(begin(run_config, "again")) == ("fp32", expected)
+    torch.set_num_threads(1)
+
+
+def test_where_another_program_takes_a_core_while_steps_are_timed(
+    two_threads_and_bf16: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autotune, "OTHERS", 0.25)
+    others = count(0.0, 1000.0)
+    monkeypatch.setattr(autotune, "seconds_of_others", lambda: next(others))
+    run = begin(config(train={"precision": "fp32"}))
+    run.lock.release()
+    assert any("another program was busy" in note for note in run.notes)
+    assert not Path("cache/tuned").exists()
+
+
+def test_processor_time_of_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before, spent = device.seconds_of_others(), time.process_time()
+    while time.process_time() < spent + 0.1:
+        pass
+    assert device.seconds_of_others() >= before - 0.15
+    stat = tmp_path / "stat"
+    monkeypatch.setattr(device, "_STAT", stat)
+    assert device.seconds_of_others() == 0.0
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {1}, raising=False)
+    monkeypatch.setattr("os.sysconf", lambda name: 100)
+    monkeypatch.setattr(device, "time", SimpleNamespace(process_time=lambda: 1.5))
+    stat.write_text("cpu 9 9\ncpu0 9 9 9 9 9 9 9 9\ncpu1 100 20 30 999 999 40 50 60 7 7\nintr 5\n")
+    assert device.seconds_of_others() == pytest.approx(3.0 - 1.5)
