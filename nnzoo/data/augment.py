@@ -50,7 +50,7 @@ class RowGenerators:
 
 
 class Changes(NamedTuple):
-    """What is done to each image of a batch, drawn on the CPU whatever the device: (rows, columns) float32 each, or
+    """Changes of each image of a batch, drawn on the CPU whatever the device: (rows, columns) float32 each, or
     None. Rows are those of the images."""
 
     flips: Tensor | None

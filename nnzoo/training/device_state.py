@@ -1,4 +1,4 @@
-"""What training steps count, on a GPU: sums, the largest gradient, skipped steps, whether the run has diverged.
+"""Counters of training steps on a GPU: sums, the largest gradient, skipped steps, whether the run has diverged.
 
 Steps change it there, so that the host does not wait for them. The host's own copies (TrainState, RunningLoss, the
 optimizer's number of steps) are brought up to date when they are asked for.

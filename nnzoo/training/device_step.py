@@ -2,7 +2,7 @@
 
 A step is tensor code from its rows to the new weights: where something is not finite, `where` decides, and the host
 learns of it later. Learning rates and the random changes of images are known when an epoch starts and are sent
-then. What a step counts is in a `DeviceState`.
+then. Counters are in a `DeviceState`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def eager_reason(trainers: Sequence[Trainer]) -> str:
 
 
 class Plan(NamedTuple):
-    """What is known of coming steps, on the GPU."""
+    """Learning rates and changes of images of coming steps, on the GPU."""
 
     first: int
     """The first of them, counted over the run from 0."""
     lrs: list[Tensor]
     """The learning rate of each, float32."""
     changes: list[list[Changes]]
-    """What is done to the images of each batch of each step; empty lists without augmentation."""
+    """Changes of the images of each batch of each step; empty lists without augmentation."""
 
 
 def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
@@ -96,7 +96,7 @@ class DeviceStep:
         self.plan = Plan(state.step, list(lrs.unbind()), on_device)
 
     def changes(self, batch: int) -> Changes:
-        """What is done to the images of a batch of the next step."""
+        """Changes of the images of a batch of the next step."""
         return self.plan.changes[self.trainer.state.step - self.plan.first][batch]
 
     def train_step(self, rows: Tensor) -> DivergedError | None:

@@ -303,7 +303,7 @@ class TrainerStack:
     def _row_generators(
         self, steps: Sequence[int], batch: int, shard: BatchShard | None = None
     ) -> RowGenerators:
-        """What each member's images of a batch of its step are changed by."""
+        """Return the generators of the changes of each member's images in a batch of its step."""
         seeds = [
             derive_seed(trainer.config.seed, "augment", step, batch)
             for trainer, step in zip(self.trainers, steps, strict=True)

@@ -100,7 +100,7 @@ class Trainer:
         self.host_loss = RunningLoss(self.task.correct_metric)
         """`running_loss`, which on a GPU is behind the steps that were launched."""
         self.counters: DeviceState | None = None
-        """What steps on a GPU count there."""
+        """Counters of the steps on a GPU."""
         self.carried: CarriedState | None = None
         if isinstance(self.task, LanguageModel):
             self.carried = CarriedState(self.model, self.is_stateful)
@@ -121,7 +121,7 @@ class Trainer:
 
     @property
     def running_loss(self) -> RunningLoss:
-        """Of the steps of this epoch so far."""
+        """Sums over the steps of this epoch so far."""
         self.synchronize()
         return self.host_loss
 
@@ -199,7 +199,7 @@ class Trainer:
             buffer.copy_(before)
 
     def divergence_error(self, lr: float, loss: float, norms: dict[str, float]) -> DivergedError:
-        """The error of the next step, which is not finite: its learning rate, its loss and the norm of each layer's
+        """Return the error of the next step, which is not finite: its learning rate, its loss and the norm of each layer's
         gradients."""
         state = self.state
         largest = sorted(norms, key=lambda layer: (math.isfinite(norms[layer]), -norms[layer]))

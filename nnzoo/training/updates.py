@@ -75,7 +75,7 @@ class Update(NamedTuple):
 
     @property
     def found_inf(self) -> Tensor | None:
-        """What torch's fused kernels read: 1 for a step that changes nothing."""
+        """Value that torch's fused kernels read: 1 for a step that changes nothing."""
         return None if self.taken is None else (~self.taken).float()
 
     def scaled(self, group: ParameterGroup) -> Update:

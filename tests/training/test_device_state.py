@@ -1,4 +1,4 @@
-"""What steps count on a GPU comes back to the host as it was, and is added up as the host does."""
+"""Counters of steps on a GPU come back to the host as they were, and are added up as the host does."""
 
 from __future__ import annotations
 
