@@ -267,7 +267,7 @@ def losses(draw: random.Random, dtype: Any) -> None:
 def optimizer(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.step import AdamStep, ParameterTable
+    from nnzoo.kernels.adam import AdamStep, ParameterTable
 
     members = draw.randint(1, 3)
     weights = [torch.randn(members, draw.choice((0, 1, 17, 8192, 20001))) for _ in range(3)]
@@ -294,8 +294,8 @@ def normalization(draw: random.Random, dtype: Any) -> None:
 def embedding(draw: random.Random, dtype: Any) -> None:
     import torch
 
+    from nnzoo.kernels.adam import AdamRows, AdamStep, grad_norm
     from nnzoo.kernels.embedding import EmbeddingMeans, EmbeddingRows
-    from nnzoo.kernels.step import AdamRows, AdamStep, grad_norm
 
     vocabulary, width = draw.choice((1, 5, 2048, 2049, 70_000)), draw.choice((1, 3, 16, 37))
     weight = tensor(dtype, vocabulary, width)

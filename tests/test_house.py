@@ -47,8 +47,8 @@ LAYERS = """
     nnzoo.kernels nnzoo.kernels.openmp nnzoo.kernels.torch_operators
     nnzoo.kernels.build
     nnzoo.kernels.call nnzoo.kernels.packing
-    nnzoo.kernels.plan nnzoo.kernels.step nnzoo.kernels.rows
-    nnzoo.kernels.ops nnzoo.kernels.embedding nnzoo.kernels.generate
+    nnzoo.kernels.plan nnzoo.kernels.step nnzoo.kernels.rows nnzoo.kernels.adam
+    nnzoo.kernels.prepared nnzoo.kernels.ops nnzoo.kernels.embedding nnzoo.kernels.generate
     nnzoo.kernels.tokens
     nnzoo.data.tokenizer
     nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec nnzoo.data.group_split nnzoo.data.recording_files nnzoo.data.ucr nnzoo.data.text_files nnzoo.data.token_ids
@@ -108,6 +108,8 @@ LAYERS = """
     nnzoo.training.device_state
     nnzoo.training.trainer
     nnzoo.training.device_step
+    nnzoo.models.planned
+    nnzoo.training.step_plan
     nnzoo.training.train_step
     nnzoo.training.thread_tuner
     nnzoo.training.lockstep

@@ -167,7 +167,7 @@ class Scale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Tables and series keep float64 up to here, since a large mean eats float32's digits.
-        shift, factor = self._terms(x.dtype if x.is_floating_point() else torch.float32, x.ndim)
+        shift, factor = self.terms(x.dtype if x.is_floating_point() else torch.float32, x.ndim)
         count = len(self.shift)
         if self.training and self.use_native and supports_normalize(x, shift, factor):
             return normalize_uint8(x, shift, factor)
@@ -175,7 +175,7 @@ class Scale(nn.Module):
             return torch.sub(x, shift).mul_(factor)  # also of bytes, in one pass less
         return torch.cat([(x[..., :count] - shift) * factor, x[..., count:]], -1)
 
-    def _terms(self, dtype: torch.dtype, dims: int) -> tuple[Tensor, Tensor]:
+    def terms(self, dtype: torch.dtype, dims: int) -> tuple[Tensor, Tensor]:
         """Shift and factor in the type and shape of the input, cached until the buffers change: they take
         six operations per step."""
         buffers = self.shift, self.spread

@@ -39,14 +39,13 @@ static struct block locate_block(const struct adam_param *p, long members, long 
     }
 }
 
-/* Write norms (members), the L2 norm of each member's gradients together; squares: scratch, one per
- * block. */
-NNZOO_API void nnzoo_grad_norms(long threads, long members, long count,
-                                const struct adam_param *params, double *squares, double *norms) {
-    long blocks = total_blocks(params, count, members);
-#pragma omp parallel for num_threads((int)threads) schedule(static)
+/* Write norms, the L2 norm of each member's gradients together. */
+NNZOO_API void nnzoo_grad_norms(const struct adam_args *c) {
+    long members = c->members, blocks = total_blocks(c->params, c->count, members);
+    double *norms = c->norms;
+#pragma omp parallel for num_threads((int)c->threads) schedule(static)
     for (long b = 0; b < blocks; b++) {
-        struct block block = locate_block(params, members, b);
+        struct block block = locate_block(c->params, members, b);
         const scalar_t *g = block.param->grad + block.first;
         vec sum[4] = {VEC_ZERO, VEC_ZERO, VEC_ZERO, VEC_ZERO};
         long i = 0;
@@ -59,10 +58,11 @@ NNZOO_API void nnzoo_grad_norms(long threads, long members, long count,
         for (; i < block.count; i++) square += (double)g[i] * g[i];
         for (int v = 0; v < 4; v++)
             for (int lane = 0; lane < LANES; lane++) square += sum[v][lane];
-        squares[b] = square;
+        c->squares[b] = square;
     }
     for (long m = 0; m < members; m++) norms[m] = 0;
-    for (long b = 0; b < blocks; b++) norms[locate_block(params, members, b).member] += squares[b];
+    for (long b = 0; b < blocks; b++)
+        norms[locate_block(c->params, members, b).member] += c->squares[b];
     for (long m = 0; m < members; m++) norms[m] = sqrt(norms[m]);
 }
 
@@ -105,17 +105,15 @@ INLINE void step_elements(struct coefficients c, long count, const scalar_t *res
     }
 }
 
-/* Take a step of torch.optim.Adam or AdamW; gradients are divided by clip_divisors (members). */
-NNZOO_API void nnzoo_adam_step(long threads, long members, long count,
-                               const struct adam_param *params, const double *clip_divisors,
-                               const struct adam_options *o) {
-    long blocks = total_blocks(params, count, members);
-#pragma omp parallel for num_threads((int)threads) schedule(static)
+/* Take a step of torch.optim.Adam or AdamW. */
+NNZOO_API void nnzoo_adam_step(const struct adam_args *c) {
+    long blocks = total_blocks(c->params, c->count, c->members);
+#pragma omp parallel for num_threads((int)c->threads) schedule(static)
     for (long b = 0; b < blocks; b++) {
-        struct block block = locate_block(params, members, b);
+        struct block block = locate_block(c->params, c->members, b);
         const struct adam_param *p = block.param;
-        double divisor = clip_divisors[block.member];
-        step_elements(coefficients_of(o, p, divisor), block.count, p->grad + block.first,
+        double divisor = c->clip_divisors[block.member];
+        step_elements(coefficients_of(c->options, p, divisor), block.count, p->grad + block.first,
                       p->weight + block.first, p->exp_avg + block.first,
                       p->exp_avg_sq + block.first);
     }

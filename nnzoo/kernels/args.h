@@ -118,6 +118,8 @@ struct loss_args {
     int64_t *num_correct;                      /* (members) */
     scalar_t *grad;                            /* like output */
     double *row_losses;                        /* (members, batch) scratch */
+    /* -1, or the first row whose class is none; then the other results are undefined. */
+    int64_t *wrong_row;
 };
 
 /* One parameter of all members; see adam.c. size may be 0. */
@@ -133,6 +135,37 @@ struct adam_param {
 struct adam_options {
     double lr, beta1, beta2, epsilon, bias_correction1, bias_correction2; /* 1 - beta^step */
     long decoupled, step; /* decoupled: AdamW's weight decay; step: from 1 */
+};
+
+/* Gradient norms and a step of Adam over all parameters; see adam.c. */
+struct adam_args {
+    long threads, members, count; /* count: of parameters */
+    const struct adam_param *params;
+    double *squares;             /* scratch of the norms: one per block */
+    double *norms;               /* (members) */
+    const double *clip_divisors; /* (members) by which gradients are divided */
+    const struct adam_options *options;
+};
+
+/* Rows to be copied, each `x_row` and `y_row` elements after the one before; see calls.c. */
+struct copy_args {
+    long threads, rows, width, x_row, y_row;
+    const scalar_t *x;
+    scalar_t *y;
+};
+
+/* Rows of a data set with their targets; see normalize.c. */
+struct gather_args {
+    long threads, count, rows; /* count: rows of the data set; rows: how many are taken */
+    const int64_t *numbers;    /* (rows) which ones */
+    long channels, pixels, is_bytes;
+    const void *x;                  /* (count, channels, pixels) uint8 if is_bytes, else scalar_t */
+    const scalar_t *offset, *scale; /* (channels), of bytes */
+    long target_bytes;              /* of a row's target */
+    const char *targets;            /* (count) */
+    scalar_t *taken;                /* (rows, channels, pixels) */
+    char *taken_targets;            /* (rows) */
+    int64_t *wrong_row; /* -1, or the place of the first number that is no row; then nothing else is written */
 };
 
 /* A language model that samples tokens; see generate.c. */

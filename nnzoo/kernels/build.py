@@ -38,7 +38,7 @@ CFLAGS_VARIABLE = "NNZOO_CFLAGS"
 """The environment variable of more options for the compiler, such as `-march=x86-64-v3` for a cluster of processors that
 share one cache and have no more than this in common."""
 LONG_FUNCTIONS = (
-    *("nnzoo_lanes", "nnzoo_has_bf16", "nnzoo_loss", "nnzoo_pack_rows", "nnzoo_sort_ids"),
+    *("nnzoo_lanes", "nnzoo_has_bf16", "nnzoo_pack_rows", "nnzoo_sort_ids"),
     *("nnzoo_generate_read", "nnzoo_generate", "nnzoo_read_rows"),
     "nnzoo_linear_workspace",
     *("nnzoo_rnn_workspace", "nnzoo_conv_direct_workspace", "nnzoo_conv_winograd_workspace"),

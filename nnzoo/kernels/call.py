@@ -7,6 +7,7 @@ passes to C comes from `call`, which raises if a tensor is not what the entry po
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import re
@@ -113,6 +114,16 @@ def struct_fields(name: str) -> tuple[str, dict[str, float]]:
             layout += "P" if is_pointer else "d" if declaration.startswith("double") else "q"
             fields[re.findall(r"\w+", field)[-1]] = 0
     return layout, fields
+
+
+_C_TYPES: dict[str, Any] = {"q": ctypes.c_long, "d": ctypes.c_double, "P": ctypes.c_void_p}
+
+
+@cache
+def structure(name: str) -> Any:
+    """The class of a C struct in args.h, a ctypes.Structure; pointers are addresses."""
+    fields = [(field, _C_TYPES[code]) for code, field in zip(*struct_fields(name), strict=True)]
+    return type(name, (ctypes.Structure,), {"_fields_": fields})
 
 
 class Spec(NamedTuple):

@@ -65,13 +65,16 @@ INLINE double regression_loss(const struct loss_args *c, const scalar_t *x, cons
 }
 
 /* Write losses, grad and, for classes, num_correct (of equal outputs the first is the prediction).
- * Returns -1, or the first row whose class is neither 0 to width - 1 nor IGNORE_INDEX; then the
- * results are undefined. */
-NNZOO_API long nnzoo_loss(const struct loss_args *c) {
+ * A class is 0 to width - 1 or IGNORE_INDEX. */
+NNZOO_API void nnzoo_loss(const struct loss_args *c) {
     long rows = c->members * c->batch, classes = c->loss == CROSS_ENTROPY;
     const int64_t *target = (const int64_t *)c->target;
+    *c->wrong_row = -1;
     for (long i = 0; classes && i < rows; i++)
-        if ((target[i] < 0 || target[i] >= c->width) && target[i] != IGNORE_INDEX) return i;
+        if ((target[i] < 0 || target[i] >= c->width) && target[i] != IGNORE_INDEX) {
+            *c->wrong_row = i;
+            return;
+        }
 #pragma omp parallel for num_threads((int)c->threads) if (rows * c->width > MIN_PARALLEL)
     for (long i = 0; i < rows; i++) {
         const scalar_t *x = c->output + i * c->width;
@@ -98,5 +101,4 @@ NNZOO_API long nnzoo_loss(const struct loss_args *c) {
             c->num_correct[m] += best == target[i];
         }
     }
-    return -1;
 }

@@ -82,6 +82,16 @@ def dropout_mask(like: Tensor, dropout: float) -> tuple[Tensor, float]:
     )
 
 
+def _num_kept(dropout: float) -> int:
+    """How many of _DRAW_RANGE draws are kept."""
+    return min(max(round((1 - dropout) * _DRAW_RANGE), 1), _DRAW_RANGE - 1)
+
+
+def dropout_factor(dropout: float) -> float:
+    """The factor of kept values, as `fill_dropout_mask` returns it."""
+    return _DRAW_RANGE / _num_kept(dropout)
+
+
 def fill_dropout_mask(
     flat: Tensor,
     dropout: float,
@@ -96,7 +106,7 @@ def fill_dropout_mask(
     """
     length = flat.shape[-1]
     first, count = part or (0, length)
-    kept = min(max(round((1 - dropout) * _DRAW_RANGE), 1), _DRAW_RANGE - 1)
+    kept = _num_kept(dropout)
     drawn = torch.empty(len(generators), (count + 3) // 4, dtype=torch.int64)
     for row, generator in zip(drawn, generators, strict=True):
         row.random_(-(2**63), None, generator=generator)

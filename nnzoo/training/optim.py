@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config.optim_options import AdamOptions, OptimOptions
-from nnzoo.kernels.step import AdamRows, AdamStep, ParameterTable, grad_norm, supports_adam
+from nnzoo.kernels.adam import AdamRows, AdamStep, ParameterTable, grad_norm, supports_adam
 from nnzoo.training.clipping import clip_by_value, clip_divisor, divide_members, global_norms
 from nnzoo.training.updates import UPDATES, ParameterGroup, Update, moment_names
 
@@ -62,16 +62,31 @@ class Optimizer:
         self.counts = [_StepCount()]
         self.native = native and supports_adam(parameters)
         self._table: ParameterTable | None = None
+        self._planned: Sequence[Tensor] | None = None
+        self.clips_values = options.clip is not None and options.clip.value is not None
         # Addresses that native kernels or the stacks of several members rely on, by parameter.
         self._fixed: dict[int, int] = {}
         self.without_gradient: set[str] = set()
         """The parameters that had no gradient in a step: it left them as they were, as torch.optim does."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_table": None}  # it holds addresses
+        return self.__dict__ | {"_table": None, "_planned": None}  # which hold addresses
 
-    def gradients(self) -> list[Tensor | None]:
+    def take_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Set `.grad` of each parameter but embeddings to tensors that a plan writes, always the same ones, until
+        `zero_grad`; of several sequences the one that is taken last counts."""
+        for parameter, gradient in zip(self.dense, gradients, strict=True):
+            parameter.grad = gradient
+        self._planned = gradients
+        if self.native and self.table.bound is not gradients:
+            self.table.bind(gradients)
+            self.table.bound = gradients
+
+    def gradients(self) -> Sequence[Tensor | None]:
         """Return the gradient of each parameter but embeddings, None if it has none; sparse ones become dense."""
+        planned = self._planned
+        if planned is not None and self.dense[0].grad is planned[0]:
+            return planned
         gradients = [p.grad for p in self.dense]
         for i, gradient in enumerate(gradients):
             if gradient is not None and gradient.layout is not torch.strided:
@@ -104,11 +119,11 @@ class Optimizer:
         if not gradients:
             return [0.0] * self.members
         if self.native:
-            return self.table.grad_norms(per_parameter)
+            return (self._table or self.table).grad_norms(per_parameter)
         return global_norms(gradients, self.members)
 
     def clip_by_value(self) -> None:
-        """Clamp the gradients in place to `clip.value` if it is set; `step` clips by norm."""
+        """Clamp the gradients in place to `clip.value` if `clips_values`; `step` clips by norm."""
         clip = self.options.clip
         if clip is not None and clip.value is not None:
             dense = [grad for grad in self.gradients() if grad is not None]
@@ -133,7 +148,7 @@ class Optimizer:
         if self.native and isinstance(self.options, AdamOptions):
             groups = self._group_and_index() if self.without_gradient else []
             missed = [group.missed[i] for group, i in groups]
-            self.table.adam_step(
+            (self._table or self.table).adam_step(
                 per_parameter,
                 self._adam_options(lr),
                 [divisor or 1.0 for divisor in divisors],
@@ -249,6 +264,7 @@ class Optimizer:
         return len({count.steps for count in self.counts}) == 1
 
     def zero_grad(self) -> None:
+        self._planned = None
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -260,7 +276,8 @@ class Optimizer:
         member with the same learning rate; all must have taken the same number.
         """
         joined = copy.copy(optimizers[0])
-        joined.groups, joined.members, joined._table = [], len(optimizers), None
+        joined.groups, joined.members = [], len(optimizers)
+        joined._table = joined._planned = None
         joined.parameters = joined.dense = list(stacks)
         joined.counts = [optimizer.counts[0] for optimizer in optimizers]
         order = {id(p): i for i, p in enumerate(optimizers[0].parameters)}

@@ -26,6 +26,7 @@ from nnzoo.evaluation.tasks.task import LossResult
 from nnzoo.models.layers import uses_randomness
 from nnzoo.training.device_step import DeviceStep, eager_reason
 from nnzoo.training.optim import Optimizer
+from nnzoo.training.step_plan import StepPlans, StepResult
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class TrainerStack:
         """Takes the steps on a GPU, where the host need not wait for them."""
         if first.device.type == "cuda" and not eager_reason(trainers):
             self.device_step = DeviceStep(self)
+        self.plans = StepPlans(self)
 
     def start_epoch(self) -> Sequence[Tensor]:
         """Return the row numbers (members, n) int64 of each step of the epoch; the networks are set to train."""
@@ -112,6 +114,7 @@ class TrainerStack:
             trainer.network.train()
         if self.device_step is not None:
             self.device_step.start_epoch()
+        self.plans.start_epoch()
         return rows.split(first.step_sizes, 1)
 
     def train_step(self, rows: Tensor) -> dict[int, Event]:
@@ -123,18 +126,21 @@ class TrainerStack:
         """
         if self.stream is not None:
             self.stream.load(self.trainers[0].state.step_in_epoch)
-        self._seed_dropout()
+        if self.uses_randomness:
+            self._seed_dropout()
         if self.device_step is not None:
             return {0: self.device_step.train_step(rows) or self._advance(0)}
-        self.optimizer.zero_grad()
         buffers = self._copy_buffers() if self.options.on_nan == "skip" else None
-        losses, num_correct, denominators = self._compute_gradients(rows)
-        norms = self.optimizer.grad_norms()
-        self.optimizer.clip_by_value()
+        planned = None if self.plans.key is None else self.plans.compute(rows)
+        losses, num_correct, denominators, norms = planned or self._compute_gradients(rows)
+        if self.optimizer.clips_values:
+            self.optimizer.clip_by_value()
         lrs = self._learning_rates()
         finite = [math.isfinite(a) and math.isfinite(b) for a, b in zip(norms, losses, strict=True)]
         self._update_weights(lrs, norms, finite)
-        seconds = self._member_seconds()
+        # The members' fractions add up to what has passed since the last step.
+        passed, self.last_time = -self.last_time, time.perf_counter()
+        seconds = (passed + self.last_time) / len(self.trainers)
         events: dict[int, Event] = {}
         for i, trainer in enumerate(self.trainers):
             trainer.state.elapsed += seconds
@@ -169,7 +175,8 @@ class TrainerStack:
         if self.device_step is not None:
             trainer = self.trainers[0]
             trainer.synchronize()
-            trainer.state.elapsed += self._member_seconds()
+            passed, self.last_time = -self.last_time, time.perf_counter()
+            trainer.state.elapsed += passed + self.last_time
 
     def accumulate_gradients(self, rows: Tensor) -> tuple[list[LossResult], list[Tensor | float]]:
         """Accumulate the gradients of a step's rows on this process; returns the loss of each batch, and the denominator
@@ -182,7 +189,7 @@ class TrainerStack:
             if carried is not None:
                 carried.start(rows.shape[1], *places[i])
             with nullcontext() if shard is None else batch_shard(shard):
-                output = self.network(self._augmented(x, i, shard))
+                output = self.network(self.augmented(x, i, shard))
             if carried is not None:
                 carried.keep()
             result = self.task.compute_loss(output, y, denominators, weights)
@@ -192,25 +199,22 @@ class TrainerStack:
             carried.finish(rows.shape[1], places, self.processes)
         return results, denominators
 
-    def _compute_gradients(
-        self, rows: Tensor
-    ) -> tuple[list[float], list[float], list[Tensor | float]]:
-        """Accumulate the gradients of a step's rows, over all processes; returns the summed loss, the number of correct
-        predictions and the denominator of the loss of each member."""
+    def _compute_gradients(self, rows: Tensor) -> StepResult:
+        """Accumulate the gradients of a step's rows by autograd, over all processes."""
+        self.optimizer.zero_grad()
         results, denominators = self.accumulate_gradients(rows)
-        losses, num_correct = _add_lists([result.to_lists() for result in results])
+        losses, num_correct = results[0].to_lists()
+        if len(results) > 1:
+            losses, num_correct = _add_lists([result.to_lists() for result in results])
         if self.processes.is_distributed:
             used = [self.processes.all_reduce(mask) for mask in self.optimizer.used_rows()]
-            losses[0], num_correct[0] = self.processes.add_gradients(
+            losses[0], total = self.processes.add_gradients(
                 self.optimizer.parameters, losses[0], num_correct[0]
             )
+            num_correct[0] = int(total)
             self.optimizer.keep_rows(used)
-        return losses, num_correct, denominators
-
-    def _member_seconds(self) -> float:
-        """The time since the last step; the members' fractions add up to what has passed."""
-        passed, self.last_time = -self.last_time, time.perf_counter()
-        return (passed + self.last_time) / len(self.trainers)
+        norms = self.optimizer.grad_norms()
+        return StepResult(losses, num_correct, denominators, norms)
 
     def finish_epoch(self) -> dict[int, Event]:
         """Validate each member and move it to the next epoch; returns an event for each."""
@@ -251,8 +255,6 @@ class TrainerStack:
         return [self.task.compute_metrics(member) for member in metrics]
 
     def _seed_dropout(self) -> None:
-        if not self.uses_randomness:
-            return
         seeds = [derive_seed(t.config.seed, "step", t.state.step) for t in self.trainers]
         if self.stacked is None:
             seed_all(seeds[0], self.network.device)
@@ -289,7 +291,8 @@ class TrainerStack:
             first += size
         return places
 
-    def _augmented(self, x: Inputs, batch: int, shard: BatchShard | None) -> Inputs:
+    def augmented(self, x: Inputs, batch: int, shard: BatchShard | None) -> Inputs:
+        """Return the inputs of a batch of the step, augmented."""
         if self.augment is None or isinstance(x, PaddedSequences):
             return x
         if self.device_step is not None:
@@ -389,13 +392,13 @@ class TrainerStack:
 
 def _add_lists(
     results: Sequence[tuple[list[float], list[int]]],
-) -> tuple[list[float], list[float]]:
+) -> tuple[list[float], list[int]]:
     """Add up each member's losses and correct predictions over the batches of a step."""
     losses, num_correct = results[0]
     for more_losses, more_correct in results[1:]:
         losses = [a + b for a, b in zip(losses, more_losses, strict=True)]
         num_correct = [a + b for a, b in zip(num_correct, more_correct, strict=True)]
-    return losses, [float(count) for count in num_correct]
+    return losses, num_correct
 
 
 def train_single_step(trainer: Trainer, rows: Tensor) -> None:

@@ -17,14 +17,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nnzoo.kernels import build, openmp
+from nnzoo.kernels.adam import AdamStep, ParameterTable
 from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue, LinearChain, RecurrentLayer
-from nnzoo.kernels.step import (
-    AdamStep,
-    NativeLoss,
-    ParameterTable,
-    loss_and_grad,
-    normalize_uint8,
-)
+from nnzoo.kernels.step import NativeLoss, loss_and_grad, normalize_uint8
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.layers import Dropout, Linear
 from tests.kernels.cases import CASES, Subclass, change, outcome, pair, refuses, same

@@ -14,6 +14,7 @@ from nnzoo.config.optim_options import AdamOptions, AdamWOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import GatheredSequences
 from nnzoo.kernels import build
+from nnzoo.kernels.adam import AdamRows, AdamStep, ParameterTable, grad_norm
 from nnzoo.kernels.embedding import (
     EmbeddingMeans,
     EmbeddingRows,
@@ -21,7 +22,6 @@ from nnzoo.kernels.embedding import (
     sum_by_id,
     supports_embedding,
 )
-from nnzoo.kernels.step import AdamRows, AdamStep, ParameterTable, grad_norm
 from nnzoo.models.embedding import Embedding, EmbeddingMean
 from nnzoo.models.packed import pack
 from nnzoo.training.optim import Optimizer

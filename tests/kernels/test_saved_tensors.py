@@ -15,11 +15,8 @@ from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 from nnzoo.kernels import build
+from nnzoo.kernels.adam import AdamStep, ParameterTable
 from nnzoo.kernels.ops import RecurrentLayer
-from nnzoo.kernels.step import (
-    AdamStep,
-    ParameterTable,
-)
 from nnzoo.models.layers import Conv2d, Linear
 from tests.kernels.cases import CASES, outcome, pair, same
 from tests.zoo import difference
