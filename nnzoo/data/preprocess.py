@@ -59,10 +59,9 @@ class Impute(nn.Module):
             self.fill = torch.from_numpy(np.nanmedian(values, axis=0))
 
     def forward(self, x: Tensor) -> Tensor:
-        count = len(self.fill)
-        numbers = x[:, :count]
+        numbers, rest = x[:, : len(self.fill)], x[:, len(self.fill) :]
         filled = torch.where(numbers.isnan(), self.fill.to(x.dtype), numbers)
-        return filled if x.shape[1] == count else torch.cat([filled, x[:, count:]], 1)
+        return torch.cat([filled, rest], 1) if rest.shape[1] else filled
 
 
 class OneHot(nn.Module):
