@@ -86,7 +86,9 @@ class DeviceStep:
     def _make_plan(self) -> None:
         """Send the learning rates and the changes of images of the next steps of the epoch to the GPU."""
         trainer, state = self.trainer, self.trainer.state
-        sizes = trainer.step_sizes[state.step_in_epoch :][:PLAN_STEPS]
+        # Steps that are timed go on past the end of an epoch.
+        left = trainer.step_sizes[state.step_in_epoch :] or trainer.step_sizes[:1]
+        sizes = left[:PLAN_STEPS]
         rates = [trainer.lr_at(state.step + i) for i in range(len(sizes))]
         changes = [self.stack.draw_changes(state.step + i, size) for i, size in enumerate(sizes)]
         drawn = [part for step in changes for batch in step for part in batch if part is not None]
