@@ -77,7 +77,7 @@ LAYERS = """
     nnzoo.models.fused nnzoo.models.recurrent_layers
     nnzoo.models.padded
     nnzoo.models.embedding nnzoo.models.vectors nnzoo.models.table_layers
-    nnzoo.models.whiten
+    nnzoo.models.whiten nnzoo.models.flips
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion nnzoo.models.freeze nnzoo.models.weights_file
     nnzoo.models.stacked

@@ -71,3 +71,8 @@ class EvalOptions(Options):
         "the temperature that fits the validation rows best: report calibration before and after it, or apply "
         "it to all probabilities",
     )
+    flip: Literal["none", "horizontal", "vertical", "both"] = option(
+        "none",
+        "of images, test-time augmentation: predictions are from the mean of the outputs for an image and its mirror "
+        "images, at two or four times the cost",
+    )

@@ -100,6 +100,8 @@ def check_eval(options: EvalOptions, spec: DataSpec) -> None:
         raise ConfigError.at(
             "eval.temperature", "is for classes, one per row, and this target is another one"
         )
+    if options.flip != "none" and spec.input.kind != "image":
+        raise ConfigError.at("eval.flip", f"is for images, but the data is {spec.input}")
 
 
 def fit_decision(

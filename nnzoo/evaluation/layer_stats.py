@@ -80,11 +80,11 @@ class NetworkStats:
 
 @contextmanager
 def eval_in_fp32(network: Network) -> Iterator[None]:
-    """Put the network in evaluation mode, float32 and uncompiled, as hooks and gradients need it; a language model starts
-    from a zero state."""
-    state = network.training, network.precision, network.compiled
+    """Put the network in evaluation mode, float32, uncompiled and without mirror images, as hooks and gradients need it; a
+    language model starts from a zero state."""
+    state = network.training, network.precision, network.compiled, network.flip
     network.eval()
-    network.precision, network.compiled = "fp32", None
+    network.precision, network.compiled, network.flip = "fp32", None, "none"
     recurrent = [module for module in network.model.modules() if isinstance(module, nn.RNNBase)]
     dropout = [module.dropout for module in recurrent]
     for module in recurrent:  # cuDNN can only backpropagate in training mode
@@ -109,7 +109,7 @@ def eval_in_fp32(network: Network) -> Iterator[None]:
         for module, probability in zip(recurrent, dropout, strict=True):
             module.dropout = probability
         network.train(state[0])
-        network.precision, network.compiled = state[1:]
+        network.precision, network.compiled, network.flip = state[1:]
 
 
 def layer_outputs(

@@ -28,6 +28,7 @@ from nnzoo.evaluation.tasks.classification import Classification, balanced_weigh
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 from nnzoo.kernels.openmp import fit_threads
+from nnzoo.models.flips import with_flips
 from nnzoo.models.whiten import copy_whitening, fit_whitening
 from nnzoo.runs.checkpoint import check_finite, check_state_dict
 
@@ -61,6 +62,7 @@ class Network(nn.Module):
         self.model = model
         self.task = task
         self.device = device
+        self.flip = config.eval.flip
         self.calibration: Calibration | None = None
         self.decision: Decision | None = None
         # Not a module of this one: its weights are the model's.
@@ -157,7 +159,7 @@ class Network(nn.Module):
             fit_threads()
         else:
             use_tf32(self.precision == "tf32")
-        model = self.model if self.compiled is None else self.compiled
+        model = with_flips(self.model if self.compiled is None else self.compiled, self.flip)
         if self.precision != "bf16":
             return cast(Tensor, model(x))
         with torch.autocast(self.device.type, torch.bfloat16):
