@@ -197,7 +197,10 @@ def supports_dtype(dtype: torch.dtype) -> bool:
     """Whether there are native matrix products of this type."""
     if dtype == torch.bfloat16:
         return available() and bool(library().nnzoo_has_bf16())
-    return dtype in (torch.float32, torch.float64) and library(dtype) is not None
+    if dtype not in (torch.float32, torch.float64):
+        return False
+    loaded = _loaded.get(dtype) or (library(dtype),)  # a call less, in every step
+    return loaded[0] is not None
 
 
 def compiler() -> str | None:

@@ -110,17 +110,6 @@ def _loss_fits(
     return loss in LOSSES and target_dtype is dtype and target == output
 
 
-def _check_loss(output: Tensor, target: Tensor, loss: NativeLoss, members: int) -> None:
-    """Raise ValueError or TypeError for tensors that `loss_and_grad` does not take."""
-    weights, dtype = loss.class_weights, output.dtype
-    shape = None if weights is None else weights.shape
-    if not _loss_fits(loss.name, dtype, target.dtype, output.shape, target.shape, shape):
-        raise ValueError(f"this output, target and class weights do not fit together ({loss.name})")
-    if dtype not in _FLOATS or output.shape[0] % members:
-        rows = f"{members} members of {len(output)} rows"
-        raise TypeError(f"there is no native loss of {dtype} for {rows}")
-
-
 @lru_cache(maxsize=256)
 def _array_types(doubles: int, integers: int) -> tuple[Any, Any]:
     """Array types of such lengths; ctypes takes 7 microseconds to create one."""
@@ -137,7 +126,7 @@ def _loss_function(dtype: torch.dtype) -> tuple[Any, Any, dict[str, float]]:
 class LossMemory:
     """The arguments and results of a loss of several members.
 
-    output, target, row_weights: as `loss_and_grad` takes them, dense."""
+    output, target, row_weights: as `loss_and_grad` takes them, dense. Raises TypeError or ValueError for others."""
 
     def __init__(
         self,
@@ -147,15 +136,20 @@ class LossMemory:
         denominators: Sequence[float],
         row_weights: Tensor | None = None,
     ) -> None:
-        members, dtype = len(denominators), output.dtype
-        _check_loss(output, target, loss, members)
+        members, dtype, weights = len(denominators), output.dtype, loss.class_weights
+        shape = None if weights is None else weights.shape
+        if not _loss_fits(loss.name, dtype, target.dtype, output.shape, target.shape, shape):
+            raise ValueError(f"output, target and class weights do not fit together ({loss.name})")
+        if dtype not in _FLOATS or output.shape[0] % members:
+            of_rows = f"{members} members of {len(output)} rows"
+            raise TypeError(f"there is no native loss of {dtype} for {of_rows}")
         rows, width = output.shape
         self.members, self.target = members, target
         self.grad = torch.empty(output.shape, dtype=dtype, device=CPU)
         doubles, integers = _array_types(2 * members + rows, members + 1)
         # Denominators, each member's loss, and that of each row; correct predictions, and the first wrong row.
         self.values, self.counts = doubles(*denominators), integers()
-        weights = None if loss.class_weights is None else loss.class_weights.contiguous()
+        weights = None if weights is None else weights.contiguous()
         self.held = output, weights, row_weights
         start, counts = ctypes.addressof(self.values), ctypes.addressof(self.counts)
         self.function, pack, fields = _loss_function(dtype)

@@ -82,6 +82,7 @@ def dropout_mask(like: Tensor, dropout: float) -> tuple[Tensor, float]:
     )
 
 
+@cache
 def _num_kept(dropout: float) -> int:
     """How many of _DRAW_RANGE draws are kept."""
     return min(max(round((1 - dropout) * _DRAW_RANGE), 1), _DRAW_RANGE - 1)

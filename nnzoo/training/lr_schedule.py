@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from nnzoo.config.optim_options import (
@@ -17,6 +18,7 @@ from nnzoo.config.optim_options import (
 from nnzoo.config.options import parse_duration
 
 
+@cache
 def steps_of(duration: str, steps_per_epoch: int) -> int:
     """A duration in epochs or steps as a number of steps."""
     number, unit = parse_duration(duration)

@@ -53,6 +53,8 @@ class StepPlans:
         self.key: object = None
         """Everything that they depend on; None if nothing is planned."""
         self._seen: object = None
+        self._unplanned: object = None
+        """A key that has no plan."""
 
     def start_epoch(self) -> None:
         """Look whether anything that plans depend on has changed."""
@@ -60,6 +62,8 @@ class StepPlans:
             fit_threads()
         self._seen = self._now()
         key = self._describe()
+        if key == self._unplanned:
+            key = None
         if key != self.key:
             self.key, self._plans = key, {}
 
@@ -124,6 +128,7 @@ class StepPlans:
         try:
             return StepPlan(self.stack, rows)
         except NotPlannedError:
+            self._unplanned, self.key = self.key, None
             return None
 
 
