@@ -109,6 +109,7 @@ LAYERS = """
     nnzoo.training.trainer
     nnzoo.training.device_step
     nnzoo.models.planned
+    nnzoo.training.step_batches
     nnzoo.training.step_plan
     nnzoo.training.train_step
     nnzoo.training.thread_tuner

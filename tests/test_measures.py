@@ -22,8 +22,8 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 92,
-    "spine_lines": 17_000,
+    "spine_files": 99,
+    "spine_lines": 18_000,
     "modules": 350,
     "lines": 65_000,
     "fmt_skips": 0,

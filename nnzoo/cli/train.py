@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -98,14 +99,12 @@ def train(
         from nnzoo.device import choose_device
         from nnzoo.runs import run
 
-        out = run_parent(source or config, out)
-        where = choose_device(device, processes)
+        out, where = run_parent(source or config, out), choose_device(device, processes)
         tune_process_memory()
         group = None if dry_run else _open_group(run_config, seeds, folds, out)
         if group is None:
-            options = run.RunOptions(
-                out, where, resume, fresh, not dry_run, is_auto_device=device == "auto"
-            )
+            options = run.RunOptions(out, where, resume, fresh, not dry_run)
+            options = replace(options, is_auto_device=device == "auto")
             current = run.open_run(run_config, options, processes)
     output = Output.open(verbose, json_) if processes.is_main_process else Output.open(0, False)
     display = train_display.TrainDisplay(output, run_config, group)

@@ -123,9 +123,10 @@ class RowStream:
         self.capacity = min(len(split), max(largest_step, most // row))
         needed = 2 * self.capacity * row
         if free is not None and needed > free:
-            raise DataError(
+            raise DataError.at(
+                "train.batch_size",
                 f"two steps of {largest_step:,} rows would take {needed / 1e9:,.1f} GB of the memory of "
-                f"{split.device}, which has {free / 1e9:,.1f} GB free; use a smaller train.batch_size",
+                f"{split.device}, which has {free / 1e9:,.1f} GB free; use smaller batches",
                 code="E53",
             )
         self.host, self.device = split.host, split.device

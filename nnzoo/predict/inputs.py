@@ -250,11 +250,8 @@ def _check_array(network: Network, x: Array | Tensor) -> Tensor:
 
         max_value = max_pixel_value(network)
         if x.dtype != torch.uint8:
-            raise DataError(
-                f"expected pixels from 0 to {max_value} as uint8, got {dtype}; scale, round and cast "
-                "them",
-                code="E54",
-            )
+            expected = f"expected pixels from 0 to {max_value} as uint8, got {dtype}"
+            raise DataError(f"{expected}; scale, round and cast them", code="E54")
         if max_value < 255 and int(x.max()) > max_value:
             raise DataError(
                 f"expected pixels from 0 to {max_value}, got {int(x.max())}", code="E54"

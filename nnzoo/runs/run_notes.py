@@ -77,7 +77,8 @@ def schedule_note(before: dict[str, Any], trainer: Trainer) -> list[str]:
 def precision_notes(network: Network, is_chosen: bool) -> list[str]:
     """Notes on the precision on a GPU: which one `auto` has chosen, if it `is_chosen`, and the layers that bf16
     leaves out."""
-    precision, notes = network.precision, []
+    precision = network.precision
+    notes: list[str] = []
     if is_chosen:
         label = device_label(network.device)
         notes.append(Note("N30", f"precision auto on {label}: {precision}; recorded for this run"))

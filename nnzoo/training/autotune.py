@@ -102,15 +102,7 @@ def resolve_auto(
     train = config.train
     kernels = _kernels(train.kernels, network)
     network.configure(train.model_copy(update={"kernels": kernels}), compiled=False)
-    precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
-    if train.precision == "auto" and network.task.is_classification:
-        is_gpu = network.device.type == "cuda"
-        precisions += ["tf32"] if is_gpu and gpu_has_tf32(network.device) else []
-        precisions += ["bf16"] if native_bf16(network.device) else []
-    threads = [train.threads] if train.threads != "auto" else [ALL_THREADS]
-    if train.threads == "auto" and ALL_THREADS > 1 and network.device.type == "cpu":
-        threads.insert(0, 1)
-    choices: list[Choice] = [(p, t) for p in precisions for t in threads]
+    choices = _choices(config, network)
     result = BenchmarkResult(choices[0])
     if not cached:
         seconds = _benchmark(config, network, splits, choices, processes)
@@ -127,7 +119,7 @@ def resolve_auto(
             ),
         )
     precision, count = result.choice
-    count = max(threads) if result.any_threads else count
+    count = max(c for _, c in choices) if result.any_threads else count
     statistics = resolve_statistics(
         train.norm_statistics, network.model, len(splits["train"]), train.batch_size
     )
@@ -140,6 +132,20 @@ def resolve_auto(
     }
     config = replace(config, train=train.model_copy(update=update))
     return ResolvedConfig(config, result.step_seconds, result.note)
+
+
+def _choices(config: RunConfig, network: Network) -> list[Choice]:
+    """Return the precisions and numbers of threads that a config leaves to `auto`, the simplest first."""
+    train = config.train
+    precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
+    if train.precision == "auto" and network.task.is_classification:
+        is_gpu = network.device.type == "cuda"
+        precisions += ["tf32"] if is_gpu and gpu_has_tf32(network.device) else []
+        precisions += ["bf16"] if native_bf16(network.device) else []
+    threads = [train.threads] if train.threads != "auto" else [ALL_THREADS]
+    if train.threads == "auto" and ALL_THREADS > 1 and network.device.type == "cpu":
+        threads.insert(0, 1)
+    return [(p, t) for p in precisions for t in threads]
 
 
 def _choose(

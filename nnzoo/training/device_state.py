@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from nnzoo.errors import DivergedError
     from nnzoo.training.trainer import Trainer
 
-SUMS = ("loss", "weight", "right", "rows")
+TOTALS = ("loss", "weight", "right", "rows")
 COUNTERS = (
-    *SUMS,
+    *TOTALS,
     "norm_sum",
     "norm_max",
     "first_loss",
@@ -75,8 +75,8 @@ class DeviceState:
 
     def _send(self) -> None:
         trainer, state = self.trainer, self.trainer.state
-        sums = trainer.host_loss.totals
-        values: dict[str, float | None] = {name: sums[name] for name in SUMS}
+        totals = trainer.host_loss.totals
+        values: dict[str, float | None] = {name: totals[name] for name in TOTALS}
         values |= {name: getattr(state, name) for name in COUNTERS if hasattr(state, name)}
         values |= {"updates": trainer.optimizer.counts[0].steps, "last_norm": trainer.last_norm}
         numbers = [values.get(name, 0.0) for name in COUNTERS]
@@ -94,7 +94,7 @@ class DeviceState:
         """
         norm = torch.linalg.vector_norm(norms)
         size, loss = norm.double(), loss.double()
-        sums, others = self.vector[:5], self.vector[5:].unbind()
+        before, others = self.vector[:5], self.vector[5:].unbind()
         norm_max, first, skipped, in_row, updates, advanced, ended, last_norm, bad_loss = others
         runs = ended == 0
         finite = (size + loss).isfinite()
@@ -105,7 +105,7 @@ class DeviceState:
         self.vector.copy_(
             torch.cat(
                 [
-                    sums + torch.where(taken, added, 0.0),
+                    before + torch.where(taken, added, 0.0),
                     torch.stack(
                         [
                             torch.where(taken, torch.maximum(norm_max, size), norm_max),
@@ -145,7 +145,7 @@ class DeviceState:
         self.is_sent = False
         values = dict(zip(COUNTERS, self.vector.tolist(), strict=True))
         trainer, state = self.trainer, self.trainer.state
-        trainer.host_loss.totals = {name: values[name] for name in SUMS}
+        trainer.host_loss.totals = {name: values[name] for name in TOTALS}
         for name in ("norm_sum", "norm_max"):
             setattr(state, name, values[name])
         state.skipped, state.skipped_in_row = (

@@ -75,7 +75,7 @@ class DeviceStep:
         trainer.synchronize()
         self.optimizer = trainer.optimizer
         self.counters = trainer.counters = DeviceState(trainer, self.optimizer.names)
-        self.looked = time.perf_counter()
+        self.last_look = time.perf_counter()
         self.plan = Plan(0, [], [])
 
     def start_epoch(self) -> None:
@@ -105,8 +105,8 @@ class DeviceStep:
         """Launch a step on the rows (1, n) int64; returns the error of an earlier one that has ended the run."""
         counters = self.counters
         now = time.perf_counter()
-        if now - self.looked >= CHUNK_SECONDS and counters.is_sent:
-            self.looked = now
+        if now - self.last_look >= CHUNK_SECONDS and counters.is_sent:
+            self.last_look = now
             counters.peek()
         if counters.error is None:
             step = self.trainer.state.step - self.plan.first
@@ -125,8 +125,8 @@ class DeviceStep:
         gradients = optimizer.gradients()
         missing = [i for i, gradient in enumerate(gradients) if gradient is None]
         counters.launch(missing)
-        found = [gradient for gradient in gradients if gradient is not None]
-        loss, num_correct = _sums(results)
+        present = [gradient for gradient in gradients if gradient is not None]
+        loss, num_correct = _add_results(results)
         taken, norm = counters.count_step(
             loss,
             _as_double(denominators[0], loss),
@@ -136,7 +136,7 @@ class DeviceStep:
         )
         clip = optimizer.options.clip
         if clip is not None and clip.value is not None:
-            clip_by_value(found, clip.value)
+            clip_by_value(present, clip.value)
         divisor = None if clip is None else clip_divisors(norm, clip)
         updates = counters.vector[9].float()
         # Adam's kernels read the number of a step also where they do not take it.
@@ -156,8 +156,8 @@ class DeviceStep:
 
     def _norms(self, gradients: Sequence[Tensor | None], like: Tensor) -> Tensor:
         """The norm of each parameter's gradient (parameters,) float32; 0 without one."""
-        found = [gradient for gradient in gradients if gradient is not None]
-        norms = iter(torch._foreach_norm(found) if found else ())
+        present = [gradient for gradient in gradients if gradient is not None]
+        norms = iter(torch._foreach_norm(present) if present else ())
         zero = torch.zeros_like(like, dtype=torch.float32)
         return torch.stack([zero if g is None else next(norms).float() for g in gradients])
 
@@ -170,7 +170,7 @@ class DeviceStep:
                 UPDATES[options.name](options, group, gradients, update.scaled(group))
 
 
-def _sums(results: Sequence[LossResult]) -> tuple[Tensor, Tensor]:
+def _add_results(results: Sequence[LossResult]) -> tuple[Tensor, Tensor]:
     """The summed loss and the correct predictions of a step's batches, float64."""
     losses = torch.cat([cast(Tensor, result.loss_sums).double() for result in results]).sum()
     correct = [result.num_correct for result in results]

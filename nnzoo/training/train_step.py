@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -24,13 +24,14 @@ from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.evaluation.tasks.task import LossResult
 from nnzoo.models.layers import uses_randomness
-from nnzoo.training.device_step import DeviceStep, eager_reason
 from nnzoo.training.optim import Optimizer
+from nnzoo.training.step_batches import StepBatches
 from nnzoo.training.step_plan import StepPlans, StepResult
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 if TYPE_CHECKING:
     from nnzoo.models.stacked import StackedModel
+    from nnzoo.training.device_step import DeviceStep
 
 # Limit in bytes of the confusion matrices of all members.
 MAX_CONFUSION_BYTES = 1 << 30
@@ -54,14 +55,6 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
     return stacked.unsupported_reason(first.model, first.device)
 
 
-class _Batch(NamedTuple):
-    x: Inputs
-    y: Tensor
-    weights: Tensor | None
-    shard: BatchShard | None
-    """The rows of the whole batch that this process has; None for all."""
-
-
 class TrainerStack:
     """One or several trainers at the same position, whose steps are one computation.
 
@@ -81,8 +74,10 @@ class TrainerStack:
         self.uses_randomness = uses_randomness(first.model)
         self.copies: int = getattr(first.model, "ensemble", 1)
         """Outputs per row in training: of each member of an ensemble in one network."""
-        self.targets_per_row = self.task.targets_per_row * self.copies
-        """Outputs per row that have a loss of their own in training."""
+        self.batches = StepBatches(
+            self.split, self.task, self.processes, self.options.batch_size, self.copies
+        )
+        self.targets_per_row = self.batches.targets_per_row
         self.stacked: StackedModel | None = None
         self.last_time = time.perf_counter()
         if len(trainers) > 1:
@@ -98,8 +93,11 @@ class TrainerStack:
             self.network.compiled = self.stacked
         self.device_step: DeviceStep | None = None
         """Takes the steps on a GPU, where the host need not wait for them."""
-        if first.device.type == "cuda" and not eager_reason(trainers):
-            self.device_step = DeviceStep(self)
+        if first.device.type == "cuda":
+            from nnzoo.training import device_step
+
+            if not device_step.eager_reason(trainers):
+                self.device_step = device_step.DeviceStep(self)
         self.plans = StepPlans(self)
 
     def start_epoch(self) -> Sequence[Tensor]:
@@ -181,10 +179,10 @@ class TrainerStack:
     def accumulate_gradients(self, rows: Tensor) -> tuple[list[LossResult], list[Tensor | float]]:
         """Accumulate the gradients of a step's rows on this process; returns the loss of each batch, and the denominator
         of the loss of each member."""
-        batches, results = self._batches(rows), []
-        denominators = self._denominators(rows, batches)
+        batches, results = self.batches.load(rows), []
+        denominators = self.batches.denominators(rows, batches)
         carried = self.trainers[0].carried
-        places = [] if carried is None else self._places(rows, batches)
+        places = [] if carried is None else self.batches.places(rows, batches)
         for i, (x, y, weights, shard) in enumerate(batches):
             if carried is not None:
                 carried.start(rows.shape[1], *places[i])
@@ -262,35 +260,6 @@ class TrainerStack:
         for seed, generator in zip(seeds, self.stacked.generators, strict=True):
             generator.manual_seed(seed)
 
-    def _batches(self, rows: Tensor) -> list[_Batch]:
-        """Load the batches of a step: rows (members, n) to inputs of (members * batch) rows."""
-        batches = []
-        for part in rows.split(batch_sizes(rows.shape[1], self.options.batch_size), 1):
-            shard = None
-            if self.processes.is_distributed:
-                total = part.shape[1]
-                shard = BatchShard(*self.processes.shard_range(total), total)
-                part = shard.of(part, 1)
-            part = part.flatten()
-            x, y = self.split.batch(part)
-            weights = None if self.split.weights is None else self._weights_of(part)
-            if self.copies > 1:
-                y = y.repeat_interleave(self.copies, 0)
-                weights = None if weights is None else weights.repeat_interleave(self.copies)
-            batches.append(_Batch(x, y, weights, shard))
-        return batches
-
-    def _places(self, rows: Tensor, batches: Sequence[_Batch]) -> list[tuple[int, int]]:
-        """Return the first row and the end of each batch within the step."""
-        places, first = [], 0
-        for size, batch in zip(
-            batch_sizes(rows.shape[1], self.options.batch_size), batches, strict=True
-        ):
-            shard = batch.shard or BatchShard(0, size, size)
-            places.append((first + shard.start, first + shard.stop))
-            first += size
-        return places
-
     def augmented(self, x: Inputs, batch: int, shard: BatchShard | None) -> Inputs:
         """Return the inputs of a batch of the step, augmented."""
         if self.augment is None or isinstance(x, PaddedSequences):
@@ -324,35 +293,6 @@ class TrainerStack:
             draw_changes((size, *shape), self.augment, self._row_generators([step], batch))
             for batch, size in enumerate(batch_sizes(rows, self.options.batch_size))
         ]
-
-    def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
-        """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
-        per_row = self.targets_per_row
-        differ = self.task.is_classification or self.split.weights is not None
-        if self.processes.is_distributed and differ and per_row == self.copies:
-            y = self.split.targets().index_select(0, rows[0])
-            return [self.task.denominator(y, self._weights_of(rows[0])) * self.copies]
-        if self.processes.is_distributed:
-            return [float(rows.shape[1] * per_row)]
-        members = len(self.trainers)
-        if members == len(batches) == 1:  # every step of most runs
-            return [self.task.denominator(batches[0].y, batches[0].weights)]
-        parts = [self._batch_denominators(batch) for batch in batches]
-        return [sum(member) for member in zip(*parts, strict=True)]
-
-    def _batch_denominators(self, batch: _Batch) -> list[Tensor | float]:
-        """Return each member's part of the divisor in a batch."""
-        members = len(self.trainers)
-        weights = [None] * members if batch.weights is None else batch.weights.chunk(members)
-        return [
-            self.task.denominator(y, of_rows)
-            for y, of_rows in zip(batch.y.chunk(members), weights, strict=True)
-        ]
-
-    def _weights_of(self, rows: Tensor) -> Tensor | None:
-        """Return the weights of training rows (int64), None where they have none."""
-        weights = self.split.weights
-        return None if weights is None else weights.index_select(0, rows)
 
     def _copy_buffers(self) -> list[list[Tensor]]:
         """Return copies of each member's buffers, for a step that is skipped."""

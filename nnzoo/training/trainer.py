@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -34,11 +34,13 @@ from nnzoo.kernels.build import available
 from nnzoo.models.network import Network
 from nnzoo.runs.checkpoint import check_state_dict
 from nnzoo.training.carried_state import CarriedState
-from nnzoo.training.device_state import DeviceState
 from nnzoo.training.lr_schedule import lr_factor
 from nnzoo.training.norm_statistics import recompute_statistics, resolve_statistics
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.state import Monitor, TrainState, same_structure
+
+if TYPE_CHECKING:
+    from nnzoo.training.device_state import DeviceState
 
 
 @dataclass(frozen=True)

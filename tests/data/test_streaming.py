@@ -171,7 +171,7 @@ def test_rows_of_a_file_are_gathered_in_pieces_and_a_split_is_what_it_was(
 def test_steps_without_room_and_windows_without_room_are_refused(cuda: EmulatedCuda) -> None:
     cuda.free = 10_000
     with pytest.raises(
-        DataError, match=r"two steps of 128 rows would take .* smaller train\.batch_size"
+        DataError, match=r"train\.batch_size.*two steps of 128 rows would take .* smaller batches"
     ):
         nnzoo.train(settings(batch_size=128), device="cuda")
     series = settings() | {

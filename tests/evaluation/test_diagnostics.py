@@ -237,5 +237,7 @@ def test_divergence_names_layers_that_have_gradients() -> None:
     names = [name for name, _ in run.network.model.named_parameters()]
     for i, parameter in enumerate(run.network.model.parameters()):
         parameter.grad = None if i == 0 else torch.ones_like(parameter)
-    text = str(run.trainer._divergence_error(0.1, math.nan))
+    text = str(
+        run.trainer.divergence_error(0.1, math.nan, diagnostics.gradient_norms(run.network.model))
+    )
     assert names[-1].rpartition(".")[0] in text

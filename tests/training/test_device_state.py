@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import nnzoo
-from nnzoo.training.device_state import COUNTERS, SUMS, DeviceState
+from nnzoo.training.device_state import COUNTERS, TOTALS, DeviceState
 from tests.cuda_cases import IMAGES, settings
 from tests.emulated_cuda import emulated
 
@@ -24,7 +24,7 @@ def test_counters_come_back_and_add_up(own_folder: Path) -> None:
         state = DeviceState(trainer, ["a.weight", "a.bias"])
         state.receive()
         assert not cuda.counts["readback"] and state.vector.shape == (len(COUNTERS),)
-        trainer.host_loss.totals = dict(zip(SUMS, (1.5, 2.0, 3.0, 4.0), strict=True))
+        trainer.host_loss.totals = dict(zip(TOTALS, (1.5, 2.0, 3.0, 4.0), strict=True))
         trainer.state.norm_sum, trainer.state.norm_max, trainer.state.skipped = 7.0, 5.0, 1
         trainer.optimizer.counts[0].steps = 9
         for loss, norms in ((8.0, (3.0, 4.0)), (float("inf"), (1.0, 1.0)), (2.0, (12.0, 5.0))):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import nnzoo
 from nnzoo.errors import DivergedError
-from nnzoo.training import train_step
+from nnzoo.training import device_step
 from nnzoo.training.device_step import eager_reason, send
 from nnzoo.training.train_step import TrainerStack
 from tests.cuda_cases import AUGMENTED, CASES, CNN, IMAGES, MLP, OPTIMIZERS, SERIES, settings
@@ -34,7 +34,7 @@ def open_run(tree: dict[str, Any], out: str = "out") -> Any:
     return nnzoo.train(tree, out=out, device="cuda").run
 
 
-def begun(tree: dict[str, Any], out: str = "out") -> tuple[Any, TrainerStack, list[Tensor]]:
+def open_stack(tree: dict[str, Any], out: str = "out") -> tuple[Any, TrainerStack, list[Tensor]]:
     """A trainer, its stack, and the rows of each step of its first epoch."""
     trainer = open_run(tree, out).trainer
     stack = TrainerStack([trainer])
@@ -71,7 +71,7 @@ WAITING = CASES | {
 
 @pytest.mark.parametrize("case", WAITING)
 def test_no_step_waits_or_copies_from_the_host(case: str, cuda: EmulatedCuda) -> None:
-    trainer, stack, steps = begun(settings(WAITING[case]))
+    trainer, stack, steps = open_stack(settings(WAITING[case]))
     stack.train_step(steps[0])
     cuda.counts.clear()
     for rows in steps[1:]:
@@ -86,8 +86,8 @@ def test_steps_are_those_that_the_host_waits_for(
     optim: str, cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results: list[Any] = []
-    for reason in ("", "the test says so"):
-        monkeypatch.setattr(train_step, "eager_reason", lambda trainers, reason=reason: reason)
+    for reason in ("", "so that the host waits"):
+        monkeypatch.setattr(device_step, "eager_reason", lambda trainers, reason=reason: reason)
         options = {"epochs": 1, "accumulate_grad_batches": 2, "batch_size": 32}
         # A bias before batch norm has rounding errors alone as its gradient, which Adam enlarges.
         plain = PLAIN | {"norm": "none"}
@@ -106,13 +106,13 @@ def test_steps_are_those_that_the_host_waits_for(
 
 
 @pytest.mark.parametrize("optim", ["sgd, nesterov", "adam, clipped norm", "rmsprop, momentum"])
-def test_a_step_that_is_not_finite_changes_nothing_and_is_told_later(
+def test_a_step_that_is_not_finite_changes_nothing_and_is_reported_later(
     optim: str, cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nnzoo.training.device_step.CHUNK_SECONDS", math.inf)
     plain = PLAIN | {"norm": "none"}  # running averages of a run that ends are not restored
     tree = settings((IMAGES, plain, {"batch_size": 32}), OPTIMIZERS[optim])
-    trainer, stack, steps = begun(tree)
+    trainer, stack, steps = open_stack(tree)
     spoil(monkeypatch, stack, {3, 5})
     for rows in steps[:3]:
         stack.train_step(rows)
@@ -137,7 +137,7 @@ def test_the_end_is_noticed_without_waiting(
     cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nnzoo.training.device_step.CHUNK_SECONDS", 0.0)
-    trainer, stack, steps = begun(settings((IMAGES, PLAIN, {"batch_size": 16})))
+    trainer, stack, steps = open_stack(settings((IMAGES, PLAIN, {"batch_size": 16})))
     spoil(monkeypatch, stack, {2})
     events = [stack.train_step(rows)[0] for rows in steps[:6]]
     # One copy is begun, the next look reads it.
@@ -149,7 +149,7 @@ def test_steps_are_skipped_without_the_host(
     cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = settings((IMAGES, PLAIN, {"batch_size": 16, "on_nan": "skip", "max_skipped": 2}))
-    trainer, stack, steps = begun(tree)
+    trainer, stack, steps = open_stack(tree)
     spoil(monkeypatch, stack, {1, 3, 4})
     stack.train_step(steps[0])
     trainer.synchronize()
@@ -173,7 +173,7 @@ def test_steps_are_skipped_without_the_host(
 def test_parameters_without_gradient_stay_and_their_steps_are_not_counted(
     cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer, stack, steps = begun(settings((IMAGES, PLAIN, {"batch_size": 16})))
+    trainer, stack, steps = open_stack(settings((IMAGES, PLAIN, {"batch_size": 16})))
     optimizer, first = trainer.optimizer, trainer.optimizer.dense[0]
     gradients, before = optimizer.gradients, first.detach().clone()
 
@@ -196,7 +196,7 @@ def test_parameters_without_gradient_stay_and_their_steps_are_not_counted(
 def test_a_run_with_images_larger_than_the_plan_and_dropout_goes_on_exactly(
     cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a plan ends is no matter."""
+    """Plans of any number of steps give the same weights."""
     ends = []
     for steps in (64, 2):
         monkeypatch.setattr("nnzoo.training.device_step.PLAN_STEPS", steps)

@@ -273,10 +273,10 @@ def test_members_batches_and_processes_weigh_as_one_network_does(tmp_path: Path)
     # Each of two processes divides by the weights of all rows of a step.
     shard = open_trainer(config, dataset, CPU)
     stack = TrainerStack([shard])
-    whole = stack._denominators(rows, stack._batches(rows))
-    stack.processes = SecondOfTwo()
-    halves = stack._batches(rows)
-    assert float(stack._denominators(rows, halves)[0]) == float(whole[0])
+    whole = stack.batches.denominators(rows, stack.batches.load(rows))
+    stack.batches.processes = SecondOfTwo()
+    halves = stack.batches.load(rows)
+    assert float(stack.batches.denominators(rows, halves)[0]) == float(whole[0])
     assert [len(batch.weights) for batch in halves if batch.weights is not None] == [8, 8, 8]
     # Members are validated in one pass, each with the same weights.
     val = evaluate(one.network, one.splits["val"], one.task, CPU)["weighted"]
