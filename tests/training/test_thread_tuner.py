@@ -200,6 +200,7 @@ def test_a_run_has_the_same_bits_whatever_the_team_does(
         self.active = Setting(count, brief=False)
 
     monkeypatch.setattr(ThreadTuner, "_record", at_random)
+    monkeypatch.setattr(autotune, "_cost_of_parts", lambda stack, rows: 1.0)
     whole = begin(fixed, "fixed")
     rows = finish(whole)
     assert not teams
