@@ -51,6 +51,8 @@ class Plan(NamedTuple):
 
     first: int
     """The first of them, counted over the run from 0."""
+    sizes: list[int]
+    """The rows of each."""
     lrs: list[Tensor]
     """The learning rate of each, float32."""
     changes: list[list[Changes]]
@@ -76,26 +78,27 @@ class DeviceStep:
         self.optimizer = trainer.optimizer
         self.counters = trainer.counters = DeviceState(trainer, self.optimizer.names)
         self.last_look = time.perf_counter()
-        self.plan = Plan(0, [], [])
+        self.plan = Plan(0, [], [], [])
 
     def start_epoch(self) -> None:
         """Plan the first steps that are left of the epoch."""
         self.trainer.synchronize()
-        self._make_plan()
+        self._make_plan(self._next_sizes())
 
-    def _make_plan(self) -> None:
-        """Send the learning rates and the changes of images of the next steps of the epoch to the GPU."""
+    def _next_sizes(self) -> list[int]:
+        """Return the rows of the next steps of the epoch that are planned at once."""
+        return self.trainer.step_sizes[self.trainer.state.step_in_epoch :][:PLAN_STEPS]
+
+    def _make_plan(self, sizes: Sequence[int]) -> None:
+        """Send the learning rates and the changes of images of the next steps, of so many rows each, to the GPU."""
         trainer, state = self.trainer, self.trainer.state
-        # Steps that are timed go on past the end of an epoch.
-        left = trainer.step_sizes[state.step_in_epoch :] or trainer.step_sizes[:1]
-        sizes = left[:PLAN_STEPS]
         rates = [trainer.lr_at(state.step + i) for i in range(len(sizes))]
         changes = [self.stack.draw_changes(state.step + i, size) for i, size in enumerate(sizes)]
         drawn = [part for step in changes for batch in step for part in batch if part is not None]
         sent = iter(send([torch.tensor(rates, dtype=torch.float32), *drawn], trainer.device))
         lrs = next(sent)
         on_device = [[batch.map(lambda _: next(sent)) for batch in step] for step in changes]
-        self.plan = Plan(state.step, list(lrs.unbind()), on_device)
+        self.plan = Plan(state.step, list(sizes), list(lrs.unbind()), on_device)
 
     def changes(self, batch: int) -> Changes:
         """Changes of the images of a batch of the next step."""
@@ -110,8 +113,10 @@ class DeviceStep:
             counters.peek()
         if counters.error is None:
             step = self.trainer.state.step - self.plan.first
-            if not 0 <= step < len(self.plan.lrs):
-                self._make_plan()
+            if step < 0 or self.plan.sizes[step : step + 1] != [rows.shape[1]]:
+                sizes = self._next_sizes()
+                # A step that is timed has rows of its own, and goes on past the end of an epoch.
+                self._make_plan(sizes if sizes[:1] == [rows.shape[1]] else [rows.shape[1]])
                 step = 0
             self._launch(rows, self.plan.lrs[step])
         return counters.error

@@ -217,3 +217,14 @@ def test_where_the_host_has_to_wait_the_reason_is_known(cuda: EmulatedCuda) -> N
     trainer = open_run(settings((IMAGES, PLAIN, {}))).trainer
     assert eager_reason([trainer]) == ""
     assert "several networks" in eager_reason([trainer, trainer])
+
+
+def test_steps_outside_of_an_epoch_have_rows_of_their_own(cuda: EmulatedCuda) -> None:
+    """As those that are timed."""
+    trainer = open_run(settings((AUGMENTED, PLAIN, {"batch_size": 64}))).trainer
+    stack = TrainerStack([trainer])
+    rows = torch.arange(7).to("cuda")[None]
+    for _ in range(len(trainer.step_sizes) + 2):
+        stack.train_step(rows)
+    trainer.check_weights()
+    assert trainer.running_loss.totals["rows"] == 7 * (len(trainer.step_sizes) + 2)
