@@ -240,6 +240,7 @@ class _Opening:
 
             convert_sync_layers(network.model, processes)
         trainer = Trainer(self.config, network, splits, processes)
+        self.notes += run_notes.waiting_note(trainer)
         trainer.benchmarked_step = step_seconds
         trainer.tunes_threads = asked.threads == "auto" and not processes.is_distributed
         run = Run(self.folder, network, dataset, trainer, "new", self.notes, self.lock)

@@ -90,6 +90,17 @@ def precision_notes(network: Network, is_chosen: bool) -> list[str]:
     return notes
 
 
+def waiting_note(trainer: Trainer) -> list[str]:
+    """A note if the host waits for the GPU in every step, with the reason."""
+    if trainer.device.type != "cuda":
+        return []
+    from nnzoo.training.device_step import eager_reason
+
+    reason = eager_reason([trainer])
+    text = f"each step waits for {device_label(trainer.device)}: {reason}"
+    return [Note("N30", text)] if reason else []
+
+
 def device_note(before: Any, now: torch.device) -> list[str]:
     """A note if a run is resumed on another device than its checkpoint names."""
     here = device_label(now)

@@ -200,11 +200,22 @@ def test_the_same_tensors_are_written_once_as_on_the_cpu(cuda: EmulatedCuda) -> 
 
 def test_what_does_not_fit_the_gpu_is_said_before_it_is_copied(cuda: EmulatedCuda) -> None:
     cuda.free = 10_000
-    with pytest.raises(DataError, match=r"two steps .* memory of cuda.* GB free; use a smaller"):
+    with pytest.raises(DataError, match=r"two steps .* memory of cuda.* GB free; use smaller"):
         nnzoo.train(tree(IMAGES, CNN), device="cuda")
     cuda.total = 1000
     with pytest.raises(ConfigError, match="weights; cuda's memory can train 62"):
         nnzoo.train(tree(IMAGES, CNN), device="cuda")
+
+
+def test_steps_that_wait_are_reported_with_the_reason(
+    cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not any("waits" in note for note in trained(tree(IMAGES, CNN), "a", "cuda", 1).notes)
+    reason = "several processes agree on every step"
+    monkeypatch.setattr("nnzoo.training.device_step.eager_reason", lambda trainers: reason)
+    notes = trained(tree(IMAGES, CNN), "b", "cuda", 1).notes
+    assert [note for note in notes if note.endswith(f": {reason}")]
+    assert not any("waits" in note for note in trained(tree(IMAGES, CNN), "c", "cpu", 1).notes)
 
 
 def test_images_in_a_file_go_to_the_gpu_in_pieces(cuda: EmulatedCuda) -> None:
