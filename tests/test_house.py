@@ -69,7 +69,8 @@ LAYERS = """
     nnzoo.data.recording_files.forms nnzoo.data.text_files.table nnzoo.data.text_files.folder
     nnzoo.data.text_files.forms nnzoo.data.image_files.labels_file nnzoo.data.image_files.part
     nnzoo.data.labeled_images nnzoo.data.image_files.description
-    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings nnzoo.data.text nnzoo.data.corpus
+    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings nnzoo.data.text nnzoo.data.corpus
+    nnzoo.data.vision_datasets
     nnzoo.data.memory nnzoo.data.builtin nnzoo.data.mnist1d nnzoo.data.published_texts nnzoo.data.read_dataset
     nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize nnzoo.runs.checkpoint

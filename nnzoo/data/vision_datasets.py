@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.config.data_options import EmnistOptions, TorchvisionOptions
+from nnzoo.config.data_options import EmnistOptions, ImageFolderOptions, TorchvisionOptions
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit, make_splits
 from nnzoo.data.row_split import split_rows
 from nnzoo.errors import DataError
+from nnzoo.text import Note
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 
@@ -31,6 +33,12 @@ _CLASSES = {
     "cifar100": "CIFAR100",
     "svhn": "SVHN",
     "usps": "USPS",
+}
+# Classes, height and width, and whether they are in color: of sets that may be in class folders.
+_FORMS = dict.fromkeys(("mnist", "fashion_mnist", "kmnist"), (10, 28, False)) | {
+    "cifar10": (10, 32, True),
+    "cifar100": (100, 32, True),
+    "svhn": (10, 32, True),
 }
 # Paths below the root at which a user can place the files.
 _FILES = {
@@ -98,6 +106,8 @@ def images_to_tensor(images: Any) -> Tensor:
 def load_torchvision(options: TorchvisionOptions, spec: DataSpec | None = None) -> Dataset:
     """A published set, downloaded into its root when missing; its own test rows are the test split.
 
+    A root with class folders instead, train/CLASS/ and test/CLASS/, is read too.
+
     With a spec, the root may come out of a checkpoint that a stranger made: nothing is written.
     Raises DataError where a download fails, saying where files can be placed by hand.
     """
@@ -107,7 +117,12 @@ def load_torchvision(options: TorchvisionOptions, spec: DataSpec | None = None) 
     parts = {}
     for part in ("train", "test"):
         where = {"split": part} if name == "svhn" else {"train": part == "train"}
-        parts[part] = _read_torchvision(cls, options, {**where, **extra}, spec is None)
+        source = _read_torchvision(cls, options, where | extra)
+        if source is None and (folder := _class_folders(options)) is not None:
+            return _load_class_folders(folder, spec)
+        if source is None:
+            source = _download(cls, options, where | extra, spec is None)
+        parts[part] = source
     labels = _torchvision_labels(name, parts["train"])
     x, y = {}, {}
     for part, source in parts.items():
@@ -126,17 +141,13 @@ def load_torchvision(options: TorchvisionOptions, spec: DataSpec | None = None) 
     return Dataset(DataSpec(input_spec, "classification", labels), splits)
 
 
-def _read_torchvision(
-    cls: Any, options: TorchvisionOptions, arguments: dict[str, Any], download: bool
-) -> Any:
+def _read_torchvision(cls: Any, options: TorchvisionOptions, arguments: dict[str, Any]) -> Any:
+    """One part of a set from its files; None if they are missing."""
     name, root = options.name, options.folder
-    if hasattr(cls, "_check_legacy_exist"):
-        # Files that torchvision once saved with torch.save are not read: they may be anyone's.
-        cls = type(cls.__name__, (cls,), {"_check_legacy_exist": lambda self: False})
     try:
-        return cls(root, download=False, **arguments)
+        return _without_pickles(cls)(root, download=False, **arguments)
     except (RuntimeError, FileNotFoundError):
-        pass
+        return None
     except ImportError as error:
         raise DataError.at(
             "data.name", f"'{name}' needs another package: {error}", code="E05"
@@ -145,6 +156,39 @@ def _read_torchvision(
         raise DataError.at(
             "data.root", f"'{name}': the files in {root} cannot be read: {error}", code="E33"
         ) from None
+
+
+def _without_pickles(cls: Any) -> Any:
+    """The class without the files that torchvision once saved with torch.save, which may be anyone's."""
+    if not hasattr(cls, "_check_legacy_exist"):
+        return cls
+    return type(cls.__name__, (cls,), {"_check_legacy_exist": lambda self: False})
+
+
+def _class_folders(options: TorchvisionOptions) -> ImageFolderOptions | None:
+    """The options that read a set's images from class folders; None where the root has none."""
+    root = options.folder
+    count, size, color = _FORMS.get(options.name, (0, 0, False))
+    if not count or any(len([*root.glob(f"{part}/*/")]) != count for part in ("train", "test")):
+        return None
+    split = GroupSplit.model_validate(options.split.model_dump())
+    return ImageFolderOptions(
+        name="image_folder", path=str(root), size=size, color=color, split=split
+    )
+
+
+def _load_class_folders(options: ImageFolderOptions, spec: DataSpec | None) -> Dataset:
+    from nnzoo.data.image_folder import load_folder
+
+    dataset = load_folder(options, spec)
+    dataset.notes.insert(0, Note("N16", f"read from class folders in {options.path}"))
+    return dataset
+
+
+def _download(
+    cls: Any, options: TorchvisionOptions, arguments: dict[str, Any], download: bool
+) -> Any:
+    name, root, cls = options.name, options.folder, _without_pickles(cls)
     options.check_download(name, download)
     # torchvision sets no limit: it would wait minutes for a server that does not answer.
     old_timeout = socket.getdefaulttimeout()

@@ -25,7 +25,7 @@ from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.vision_datasets import import_torchvision, load_torchvision
 from nnzoo.errors import DataError
-from tests.data.image_files.folders import sizes
+from tests.data.image_files.folders import make_folder, paint, sizes
 
 
 def idx(path: str | Path, array: np.ndarray) -> None:
@@ -42,7 +42,8 @@ def images(rows: int, *shape: int) -> np.ndarray:
 def published(name: str, **options: Any) -> Dataset:
     options.setdefault("split", ValSplit(val=0))
     cls: Any = EmnistOptions if name == "emnist" else TorchvisionOptions
-    return load_torchvision(cls(name=name, **{"root": "root", **options}))
+    spec = options.pop("spec", None)
+    return load_torchvision(cls(name=name, **{"root": "root", **options}), spec)
 
 
 def test_torchvision_is_imported_beside_a_torch_it_was_not_built_for() -> None:
@@ -283,3 +284,29 @@ def test_nothing_is_downloaded_to_a_root_that_comes_out_of_a_checkpoint(
     assert str(error.value) == "'mnist' is not in root; 'nnzoo train' downloads it"
     assert not no_internet
     assert not Path("root").exists()
+
+
+def test_a_set_may_be_in_class_folders_of_its_size() -> None:
+    for part, count in (("train", 4), ("test", 1)):
+        for i in range(10):
+            for k in range(count):
+                paint(f"root/{part}/class{i}/{k}.png", (20 * i, 50 * k, 100))
+    dataset = published("cifar10", split=ValSplit(val=0.25))
+    assert {name: len(split) for name, split in dataset.splits.items()} == {
+        "train": 30,
+        "val": 10,
+        "test": 10,
+    }
+    assert dataset.spec.input == InputSpec("image", (3, 32, 32))
+    assert dataset.notes[0] == "read from class folders in root"
+    gray = published("mnist")
+    assert gray.spec.input == InputSpec("image", (1, 28, 28))
+    assert published("mnist", spec=gray.spec).spec.labels == gray.spec.labels
+
+
+def test_folders_of_another_number_of_classes_are_not_taken_for_a_set() -> None:
+    for part in ("train", "test"):
+        make_folder(f"root/{part}", 1, ("blue", "red"))
+    options = TorchvisionOptions(name="cifar10", root="root", split=ValSplit(val=0))
+    with pytest.raises(DataError, match="'cifar10' is not in root"):
+        load_torchvision(options.offline())
