@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ import torch
 from nnzoo.errors import ConfigError
 from nnzoo.evaluation.layer_stats import eval_in_fp32
 from nnzoo.models.flips import with_flips
+from nnzoo.runs import checkpoint
+from nnzoo.runs.run_group import seeds
 from tests.zoo import begin, config, finish, same
 
 CNN = {"name": "cnn", "channels": [4], "padding": "valid"}
@@ -54,3 +58,24 @@ def test_training_is_the_same_and_predictions_are_those_of_both_views() -> None:
 def test_other_data_are_refused() -> None:
     with pytest.raises(ConfigError, match="is for images"):
         begin(config("mlp", "series", eval={"flip": "both"}))
+
+
+def test_seeds_in_one_batch_validate_whitened_and_flipped_as_single_runs_do() -> None:
+    model = {"name": "cnn", "channels": [16], "norm": "batch", "whiten": True}
+    more: dict[str, Any] = {
+        "train": {"epochs": 2, "norm_statistics": "running", "kernels": "native"},
+        "eval": {"flip": "both"},
+    }
+    group = seeds(config(model, "image", name="group", **more), 2, Path("out"))
+    for _ in group.events(torch.device("cpu")):
+        pass
+    assert not group.sequential_reason
+    for seed, member in enumerate(group.members):
+        single = begin(config(model, "image", seed=seed, name=f"single-{seed}", **more))
+        rows = finish(single)
+        content = checkpoint.load(member.folder.best)["model"]
+        for name, theirs in checkpoint.load(single.folder.best)["model"].items():
+            torch.testing.assert_close(content[name], theirs, rtol=1e-3, atol=1e-4)
+        lines = member.folder.metrics.read_text().splitlines()
+        ours = [json.loads(line)["val_loss"] for line in lines]
+        assert ours == pytest.approx([row["val_loss"] for row in rows], rel=1e-3)
