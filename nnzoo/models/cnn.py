@@ -17,7 +17,6 @@ from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Conv2d, Dropout, Linear, activation_layer
 from nnzoo.models.padded import PaddedMaps, PaddedSequential, input_length, run_padded
-from nnzoo.models.whiten import whitening_layers
 from nnzoo.text import plural
 
 if TYPE_CHECKING:
@@ -144,6 +143,8 @@ class _Stack:
         layers: list[nn.Module] = []
         self.activations = 0
         if options.whiten:
+            from nnzoo.models.whiten import whitening_layers
+
             layers, width, out = whitening_layers(channels, size, options.activation)
             self.activations = channels * math.prod(size) + width * math.prod(out)
             channels, size = width, out

@@ -8,6 +8,7 @@ from nnzoo.config.model_options import ModelOptions
 from nnzoo.errors import ConfigError
 
 if TYPE_CHECKING:
+    from nnzoo.data.dataset import Split
     from nnzoo.models.network import Network
 
 
@@ -23,6 +24,22 @@ def start_from_vectors(network: Network) -> list[str]:
     from nnzoo.models.vectors import load_vectors
 
     return [load_vectors(network.model, model.token_embedding, tokenizer)]
+
+
+def start_from_patches(network: Network, train: Split) -> None:
+    """Set the whitening filters of a fresh network from its training rows, where its configuration has `model.whiten`."""
+    if getattr(network.config.model, "whiten", False):
+        from nnzoo.models.whiten import fit_whitening
+
+        fit_whitening(network, train)
+
+
+def copy_patches(fresh: Network, network: Network) -> None:
+    """Copy the whitening filters of a network of the same data to a fresh one, where they have any."""
+    if getattr(network.config.model, "whiten", False):
+        from nnzoo.models.whiten import copy_whitening
+
+        copy_whitening(fresh, network)
 
 
 def start_from_weights(network: Network, shared: dict[str, Any] | None = None) -> None:

@@ -18,7 +18,6 @@ from nnzoo.data.dataset import Dataset, Split, total_memory
 from nnzoo.data.preprocess import Preprocess, Scale, target_scale
 from nnzoo.data.sampling import derive_seed
 from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
-from nnzoo.data.streaming import place_split
 from nnzoo.device import check_precision, gpu_memory, use_tf32
 from nnzoo.errors import CheckpointError, ConfigError, PluginError
 from nnzoo.evaluation.calibration import Calibration, decision_of
@@ -29,7 +28,6 @@ from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 from nnzoo.kernels.openmp import fit_threads
 from nnzoo.models.flips import with_flips
-from nnzoo.models.whiten import copy_whitening, fit_whitening
 from nnzoo.runs.checkpoint import check_finite, check_state_dict
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
@@ -180,7 +178,11 @@ class Network(nn.Module):
             return self.task.scaled(y) if isinstance(self.task, Regression) else y
 
         self.preprocess.cpu(), self.task.cpu()
-        prepared = place_split(split.map(self._prepare_inputs, targets), self.device)
+        prepared = split.map(self._prepare_inputs, targets)
+        if self.device.type == "cuda":
+            from nnzoo.data.streaming import place_split
+
+            prepared = place_split(prepared, self.device)
         self.preprocess.to(self.device), self.task.to(self.device)
         return prepared
 
@@ -198,7 +200,7 @@ class Network(nn.Module):
 @locates_errors
 def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
     """A fresh network, fitted preprocessing included; raises ConfigError if parts do not fit."""
-    from nnzoo.models.initial_weights import start_from_vectors, start_from_weights
+    from nnzoo.models import initial_weights
 
     check_precision(config.train, device)
     options = getattr(config.data, "preprocess")
@@ -219,7 +221,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     )
     scale = target_scale(options, dataset)
     network = _build(config, spec, weights, scale, device)
-    dataset.notes += start_from_vectors(network)
+    dataset.notes += initial_weights.start_from_vectors(network)
     _check_lengths(network.model, dataset)
     monitor = config.train.monitor
     if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
@@ -228,8 +230,8 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     network.preprocess.cpu().fit(dataset.splits["train"])
     if isinstance(network.task, Regression):
         network.task.centre = dataset.splits["train"].targets().double().mean(0)
-    fit_whitening(network, dataset.splits["train"])
-    start_from_weights(network)
+    initial_weights.start_from_patches(network, dataset.splits["train"])
+    initial_weights.start_from_weights(network)
     return network.to(device)
 
 
@@ -255,14 +257,14 @@ def _check_lengths(model: nn.Module, dataset: Dataset) -> None:
 def reseeded(network: Network, config: RunConfig) -> Network:
     """A fresh network of `config`, which differs in seed and name alone: what was learned from the
     data, and that is all but the model, it shares with `network`."""
-    from nnzoo.models.initial_weights import start_from_vectors, start_from_weights
+    from nnzoo.models import initial_weights
 
     model = _model(config, network.preprocess, network.task)
     parts = network.preprocess, model, network.task
     fresh = Network(config, network.data_spec, *parts, network.device)
-    start_from_vectors(fresh)
-    copy_whitening(fresh, network)
-    start_from_weights(fresh, network.origin)
+    initial_weights.start_from_vectors(fresh)
+    initial_weights.copy_patches(fresh, network)
+    initial_weights.start_from_weights(fresh, network.origin)
     return fresh
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from nnzoo.data.image_files.tree import EXTENSIONS, UNREAD, by_type, extension, scan
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
-from nnzoo.predict.plain_frame import plain_rows
 from nnzoo.predict.predictions import (
     Predictions,
     batch_size,
@@ -134,6 +133,8 @@ def _predict_frame(network: Network, frame: pandas.DataFrame, steps: int) -> Ite
     if not len(frame):
         raise DataError("the table has no rows", code="E54")
     if network.data_spec.input.kind == "table":
+        from nnzoo.predict.plain_frame import plain_rows
+
         raw = plain_rows(frame, network.data_spec.columns)
         if raw is not None:
             yield predict_raw(network, raw, {"row": list(range(1, len(raw) + 1))})

@@ -12,7 +12,7 @@ from nnzoo.explain.key_page import key_page
     ("key", "text"),
     [
         ("train.epochs", "不小于 1 的整数"),
-        ("train.precision", "auto、fp32、bf16 之一"),
+        ("train.precision", "auto、fp32、tf32、bf16 之一"),
         ("optim.lr", "大于 0 的数"),
         ("model.hidden", "不小于 1 的整数的列表"),
         ("data.delimiter", "auto，或文字"),

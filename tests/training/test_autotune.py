@@ -122,8 +122,8 @@ def test_an_epoch_far_slower_than_timed_is_reported_once(
     times, _ = two_threads_and_bf16
     times.update({("fp32", 1): 0.1, ("fp32", 2): 0.05})
 
-    def findings(out: str, step: float, **options: Any) -> list[str]:
-        """Notes of a run whose steps take so many seconds."""
+    def findings(out: str, step: float, tunes: bool = False, **options: Any) -> list[str]:
+        """Notes of a run whose steps take so many seconds; tunes: whether it may change its threads."""
         now = [0.0]
 
         def tick() -> float:
@@ -131,6 +131,7 @@ def test_an_epoch_far_slower_than_timed_is_reported_once(
             return now[0]
 
         run = begin(config(train={"precision": "fp32", "epochs": 3} | options), out)
+        run.trainer.tunes_threads = tunes
         monkeypatch.setattr(train_step, "time", SimpleNamespace(perf_counter=tick))
         events = [event for event in train(run) if isinstance(event, EpochEnd)]
         run.lock.release()
@@ -146,6 +147,7 @@ def test_an_epoch_far_slower_than_timed_is_reported_once(
     help_ = "threads wait for each other then, try train.threads=1 in a new run"
     message = "8 times slower than timed: another program is busy on this machine"
     assert findings("busy", 0.4) == [f"{message}; {help_}"]
+    assert findings("busy, other threads are tried", 0.4, tunes=True) == [message]
     times[("fp32", 2)] = 0.2
     assert findings("one thread", 0.8, batch_size=65) == [message]
     assert findings("of no account", 0.004, batch_size=65) == []
