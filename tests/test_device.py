@@ -191,3 +191,9 @@ def test_auto_times_all_precisions_of_a_gpu_and_reports_its_choice(
     note = "precision auto on cuda (Emulated 0): tf32; recorded for this run"
     assert note in training.notes and note not in resumed.notes
     assert training.run.network.precision == resumed.run.network.precision == "tf32"
+
+
+def test_a_cpu_needs_no_flags_of_cuda() -> None:
+    before = torch.are_deterministic_algorithms_enabled()
+    device.make_deterministic(torch.device("cpu"))
+    assert torch.are_deterministic_algorithms_enabled() == before

@@ -20,7 +20,7 @@ from nnzoo.kernels import build
 from nnzoo.models.network import Network
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
-from nnzoo.training import autotune, train_step
+from nnzoo.training import autotune, thread_tuner, train_step
 from nnzoo.training.train_step import TrainerStack
 from nnzoo.training.trainer import EpochEnd
 from tests.zoo import begin, config, finish, same
@@ -33,6 +33,7 @@ def two_threads_and_bf16(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine with both to choose from, whose times are given by the test."""
     monkeypatch.setattr(autotune, "native_bf16", lambda device: True)
     monkeypatch.setattr(autotune, "ALL_THREADS", 2)
+    monkeypatch.setattr(thread_tuner, "ALL_THREADS", 2)
     asked: list[list[Any]] = []
     times: dict[Any, float] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from torch import Tensor
 import nnzoo
 from nnzoo.errors import DivergedError
 from nnzoo.training import device_step
+from nnzoo.training.device_state import COUNTERS
 from nnzoo.training.device_step import eager_reason, send
-from nnzoo.training.train_step import TrainerStack
+from nnzoo.training.train_step import TrainerStack, train_single_step
+from nnzoo.training.updates import Update
 from tests.cuda_cases import AUGMENTED, CASES, CNN, IMAGES, MLP, OPTIMIZERS, SERIES, settings
 from tests.emulated_cuda import EmulatedCuda, emulated
 
@@ -228,3 +231,53 @@ def test_steps_outside_of_an_epoch_have_rows_of_their_own(cuda: EmulatedCuda) ->
         stack.train_step(rows)
     trainer.check_weights()
     assert trainer.running_loss.totals["rows"] == 7 * (len(trainer.step_sizes) + 2)
+
+
+def test_reasons_of_embeddings_and_lengths(cuda: EmulatedCuda) -> None:
+    trainer = open_run(settings((IMAGES, PLAIN, {}))).trainer
+    trainer.splits = {"train": SimpleNamespace(lengths=torch.ones(3))}
+    assert "different lengths" in eager_reason([trainer])
+    trainer.optimizer.embeddings = [trainer.optimizer.groups[0]]
+    assert "rows of an embedding" in eager_reason([trainer])
+
+
+def test_a_skipped_step_clears_the_carried_state(
+    cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = settings((IMAGES, PLAIN, {"batch_size": 16, "on_nan": "skip"}))
+    trainer, stack, steps = open_stack(tree)
+    nothing = dict.fromkeys(("start", "keep", "finish"), lambda *_: None)
+    trainer.carried = SimpleNamespace(tensors=(torch.ones(3).to("cuda"),), **nothing)
+    spoil(monkeypatch, stack, {1})
+    for rows, expected in zip(steps[:2], (1.0, 0.0), strict=True):
+        stack.train_step(rows)
+        assert trainer.carried.tensors[0].tolist() == [expected] * 3
+
+
+def test_a_group_of_weights_without_gradients_stays(cuda: EmulatedCuda) -> None:
+    trainer, stack, steps = open_stack(settings((IMAGES, PLAIN, {})))
+    stack.train_step(steps[0])
+    before = values(trainer)
+    trainer.optimizer.zero_grad()
+    one = torch.ones(()).to("cuda")
+    assert stack.device_step is not None
+    stack.device_step._update_weights(Update(one, None, one, one > 0))
+    assert all(torch.equal(a, b) for a, b in zip(values(trainer), before, strict=True))
+
+
+def test_a_single_step_that_diverges_raises_at_once(
+    cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, stack, steps = open_stack(settings((IMAGES, PLAIN, {"batch_size": 16})))
+    spoil(monkeypatch, stack, {0})
+    with pytest.raises(DivergedError, match="at step 1 "):
+        train_single_step(trainer, steps[0][0])
+
+
+def test_a_copy_that_is_under_way_is_not_read(cuda: EmulatedCuda) -> None:
+    trainer, stack, steps = open_stack(settings((IMAGES, PLAIN, {"batch_size": 16})))
+    stack.train_step(steps[0])
+    trainer.counters._copied = SimpleNamespace(query=lambda: False)
+    trainer.counters._copy[COUNTERS.index("ended")] = 1
+    trainer.counters.peek()
+    assert trainer.counters.error is None and trainer.counters.is_sent

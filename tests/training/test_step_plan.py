@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.load import load_config
+from nnzoo.data.dataset import TensorSplit
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.kernels import build
+from nnzoo.models.planned import NotPlannedError
 from nnzoo.training.fit import open_trainer
-from nnzoo.training.step_plan import StepPlans
+from nnzoo.training.step_plan import StepPlan, StepPlans
 from nnzoo.training.train_step import TrainerStack
 from nnzoo.training.trainer import Trainer
 
@@ -137,3 +140,57 @@ def test_a_hook_a_frozen_weight_or_another_loss_ends_the_plan(
     plans = StepPlans(stack)
     plans.start_epoch()
     assert plans.key is None
+
+
+def test_rows_that_are_not_one_piece_are_prepared_by_torch(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stack, other = (TrainerStack(trainers("mlp", ["data.augment=null"])) for _ in range(2))
+    split: Any = stack.split
+    x = split.x.transpose(2, 3).contiguous().transpose(2, 3)
+    assert not x.is_contiguous() and torch.equal(x, split.x)
+    stack.split = replace(split, x=x)
+    assert all(map(torch.equal, steps(stack, 3, True), steps(other, 3, False)))
+    table = TrainerStack(trainers("mlp_diabetes", ["model.norm=none"]))
+    rows = table.start_epoch()
+    x, y = table.split.tensors()
+    for numbers, is_native in ((x.float(), True), (x.double(), False)):
+        table.split = TensorSplit(numbers, y.float())
+        assert (StepPlan(table, rows[0]).gather is not None) == is_native
+
+
+def test_norms_that_have_no_native_form_are_computed_by_torch(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stacks = [TrainerStack(trainers("mlp", [])) for _ in range(2)]
+    for stack in stacks:
+        stack.optimizer.native = False
+    assert all(map(torch.equal, steps(stacks[0], 3, True), steps(stacks[1], 3, False)))
+
+
+def test_what_is_not_as_planned_is_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stack = TrainerStack(trainers("mlp", []))
+    rows = stack.start_epoch()
+    with pytest.raises(NotPlannedError):
+        StepPlan(stack, rows[0].int())
+    known = stack.optimizer.parameters
+    stack.optimizer.parameters = [*known, torch.zeros(1)]
+    with pytest.raises(NotPlannedError):
+        StepPlan(stack, rows[0])
+    stack.optimizer.parameters = known
+    assert stack.plans.compute(rows[0]) is not None
+    stack.optimizer._table = None
+    with pytest.raises(RuntimeError, match="weights have moved within an epoch"):
+        stack.plans.compute(rows[0])
+    next(stack.network.model.parameters()).register_post_accumulate_grad_hook(lambda _: None)
+    stack.plans.start_epoch()
+    assert stack.plans.key is None
+    members = TrainerStack(trainers("mlp", [], 2))
+    rows = members.start_epoch()
+    assert members.stacked is not None
+    members.stacked.use_native = False
+    with pytest.raises(NotPlannedError):
+        StepPlan(members, rows[0])
