@@ -24,8 +24,8 @@ def static() -> Any:
 LIMITS = {
     "spine_files": 99,
     "spine_lines": 18_000,
-    "modules": 350,
-    "lines": 65_000,
+    "modules": 346,
+    "lines": 63_000,
     "fmt_skips": 0,
     "ignored_rules": 11,
 }
