@@ -223,7 +223,8 @@ def compute_threads(options: TrainOptions) -> Iterator[None]:
 def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
     """Return the device of --device (auto, cpu, cuda or cuda:N) and make it deterministic (`make_deterministic`).
 
-    Each process of a machine gets its own CUDA device; with `cuda_backend` gloo they share those that there are. Raises UsageError if there is no such device.
+    Each process of a machine gets its own CUDA device; with `cuda_backend` gloo they share those that there are.
+    Raises UsageError if there is no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -71,9 +71,9 @@ class HostSplit:
 
 
 def place_split(split: Split, device: torch.device) -> Split:
-    """The rows of a split on a device; those of images and tables that a GPU has no room for stay where they are.
+    """The rows of a split on a GPU; those of images and tables that a GPU has no room for stay where they are.
     Raises DataError for windows and sequences without room."""
-    size, memory = split_bytes(split), gpu_memory(device) if device.type == "cuda" else None
+    size, memory = split_bytes(split), gpu_memory(device)
     if isinstance(split, TensorSplit) and memory and size > memory[0] * RESIDENT_FRACTION:
         return host_split(split, device)
     what = f"a split of {len(split):,} rows"

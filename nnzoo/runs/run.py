@@ -17,7 +17,6 @@ from nnzoo.config.run_config import locates_errors
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.data.read_dataset import read_dataset
-from nnzoo.data.streaming import stream_notes
 from nnzoo.device import thread_note, use_threads
 from nnzoo.distributed import (
     SINGLE,
@@ -56,7 +55,6 @@ from nnzoo.runs.run_dir import RunDir, recorded_notes
 from nnzoo.runs.train import save_best
 from nnzoo.text import Note
 from nnzoo.training.autotune import resolve_auto
-from nnzoo.training.compare_devices import cpu_note
 from nnzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -227,10 +225,11 @@ class _Opening:
             splits = self.share_with.trainer.splits
         else:
             splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
-            self.notes += stream_notes(splits)
         step_seconds = self._resolve_auto_values(network, splits)
-        if options.is_auto_device and not (resuming or processes.is_distributed):
-            self.notes += cpu_note(replace(self.config, train=asked), network, splits)
+        if network.device.type == "cuda" and not self.share_with:
+            compares = options.is_auto_device and not (resuming or processes.is_distributed)
+            with_auto = replace(self.config, train=asked) if compares else None
+            self.notes += run_notes.gpu_notes(network, splits, with_auto)
         network.configure(self.config.train)
         self._add_kernel_notes(network, asked)
         use_threads(self.config.train)

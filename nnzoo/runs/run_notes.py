@@ -11,6 +11,7 @@ import torch
 from nnzoo import __version__
 from nnzoo.config import RunConfig
 from nnzoo.config.model_options import CnnOptions
+from nnzoo.data.dataset import Split
 from nnzoo.data.preprocess import PCA
 from nnzoo.data.sampling import batch_sizes
 from nnzoo.device import describe_gpu, device_label
@@ -88,6 +89,18 @@ def precision_notes(network: Network, is_chosen: bool) -> list[str]:
         )
         notes.append(Note("N30", text))
     return notes
+
+
+def gpu_notes(network: Network, splits: dict[str, Split], compared: RunConfig | None) -> list[str]:
+    """Notes on the rows that stream to the network's GPU, and on a CPU that is faster.
+
+    compared: the config with its `auto` values, which steps on both are timed with; None to leave that out.
+    """
+    from nnzoo.data.streaming import stream_notes
+    from nnzoo.training.compare_devices import cpu_note
+
+    notes = stream_notes(splits)
+    return notes if compared is None else notes + cpu_note(compared, network, splits)
 
 
 def waiting_note(trainer: Trainer) -> list[str]:

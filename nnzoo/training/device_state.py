@@ -64,6 +64,11 @@ class DeviceState:
         self._copy = page_locked((len(COUNTERS),), torch.float64)
         self._copied: Any = None
 
+    @property
+    def updates(self) -> Tensor:
+        """The number of steps () float64 that the optimizer has taken, on the device."""
+        return self.vector[COUNTERS.index("updates")]
+
     def launch(self, without_gradient: list[int] | None = None) -> None:
         """Prepare for a step, which is then one of the launched ones."""
         if without_gradient is not None and without_gradient != self.without_gradient:

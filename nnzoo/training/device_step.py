@@ -143,7 +143,7 @@ class DeviceStep:
         if clip is not None and clip.value is not None:
             clip_by_value(present, clip.value)
         divisor = None if clip is None else clip_divisors(norm, clip)
-        updates = counters.vector[9].float()
+        updates = counters.updates.float()
         # Adam's kernels read the number of a step also where they do not take it.
         steps = torch.where(taken, updates, updates + 1)
         self._update_weights(Update(lr, divisor, steps, taken))

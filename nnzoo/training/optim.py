@@ -218,8 +218,10 @@ class Optimizer:
 
     def note_missing(self, missing: Sequence[int], steps: int = 1) -> None:
         """Count steps without a gradient for the parameters, by their place, that had none."""
-        places = self._group_and_index() if missing and steps else []
-        for place in missing if steps else ():
+        if not (missing and steps):
+            return
+        places = self._group_and_index()
+        for place in missing:
             group, i = places[place]
             group.missed[i] += steps
             self.without_gradient.add(self.names[place])

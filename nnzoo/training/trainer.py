@@ -22,7 +22,6 @@ from nnzoo.data.sampling import (
     epoch_permutation,
     stream_order,
 )
-from nnzoo.data.streaming import row_stream
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
@@ -40,6 +39,7 @@ from nnzoo.training.optim import Optimizer
 from nnzoo.training.state import Monitor, TrainState, same_structure
 
 if TYPE_CHECKING:
+    from nnzoo.data.streaming import RowStream
     from nnzoo.training.device_state import DeviceState
 
 
@@ -94,7 +94,7 @@ class Trainer:
         """Rows of each step of an epoch."""
         self.state = TrainState()
         self.monitor = Monitor.from_options(options)
-        self.row_stream = row_stream(splits["train"], self.step_sizes)
+        self.row_stream = self._open_row_stream()
         """The stream of training rows to a GPU that has no room for them; else None."""
         self.optimizer = Optimizer(
             config.optim, self.model, native=network.native and available(self.device)
@@ -120,6 +120,13 @@ class Trainer:
         """Whether steps are always computed by `train.threads` threads."""
         self.is_placeholder = False
         """Whether its results are discarded (see `lockstep`)."""
+
+    def _open_row_stream(self) -> RowStream | None:
+        if self.device.type != "cuda":
+            return None
+        from nnzoo.data.streaming import row_stream
+
+        return row_stream(self.splits["train"], self.step_sizes)
 
     @property
     def running_loss(self) -> RunningLoss:
