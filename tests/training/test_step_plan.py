@@ -67,30 +67,19 @@ def test_a_planned_step_has_the_bits_of_one_under_autograd(
     assert all(map(torch.equal, *ends)) and len(ends[0]) > 3
 
 
-@pytest.mark.parametrize("name", ["mlp", "gru"])
-def test_members_are_planned_together(
-    name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "seeds", "precision"),
+    [("mlp", 3, "fp32"), ("gru", 3, "fp32"), ("mlp", 1, "bf16"), ("rnn", 1, "bf16")],
+)
+def test_members_and_products_in_bfloat16_are_planned(
+    name: str, seeds: int, precision: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if precision == "bf16" and not build.supports_dtype(torch.bfloat16):
+        pytest.skip("needs AVX-512 BF16")
     monkeypatch.chdir(tmp_path)
+    sets = [] if name == "mlp" else LAST
     ends = [
-        steps(TrainerStack(trainers(name, LAST if name == "gru" else [], 3)), 3, planned)
-        for planned in (True, False)
-    ]
-    assert all(map(torch.equal, *ends))
-
-
-@pytest.mark.skipif(not build.supports_dtype(torch.bfloat16), reason="needs AVX-512 BF16")
-@pytest.mark.parametrize("name", ["mlp", "rnn"])
-def test_products_in_bfloat16_are_planned(
-    name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    ends = [
-        steps(
-            TrainerStack(trainers(name, LAST if name == "rnn" else [], precision="bf16")),
-            3,
-            planned,
-        )
+        steps(TrainerStack(trainers(name, sets, seeds, precision)), 3, planned)
         for planned in (True, False)
     ]
     assert all(map(torch.equal, *ends))
