@@ -22,8 +22,8 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 97,
-    "spine_lines": 17_700,
+    "spine_files": 96,
+    "spine_lines": 17_600,
     "modules": 346,
     "lines": 63_000,
     "fmt_skips": 0,
